@@ -1,0 +1,60 @@
+# libvkckpt: works with GNU make and with bmake. Variables a user sets: CC CXX OPT PREFIX DESTDIR.
+# The rule for every object and program is written by mk/rules.sh, because the two makes share no
+# pattern rules that cross folders; what is built from what stands there, in one table.
+
+OPT = -O2 -g
+PREFIX = /usr/local
+B = build
+
+WARN = -Wall -Wextra -Wshadow -Wno-missing-field-initializers
+INC = -Iinclude -I.
+BSD = -isystem /usr/include/bsd -DLIBBSD_OVERLAY
+
+# lib/ is linked into kernels: no exceptions, RTTI, static guards or stack protector, nothing of libc.
+LIB_FLAGS = $(OPT) $(WARN) $(INC) -fPIC -fno-stack-protector -fno-asynchronous-unwind-tables -fvisibility=hidden \
+	-fcf-protection=none -U_FORTIFY_SOURCE -ffunction-sections -fdata-sections
+LIB_CXXFLAGS = $(LIB_FLAGS) -std=c++20 -ffreestanding -fno-exceptions -fno-rtti -fno-threadsafe-statics -nostdinc++ -Ilib/freestanding
+# Hooks, examples, the command and tests are ordinary programs. Those that keep contexts in an image are
+# linked -no-pie, so that the same build has the same addresses in the thawing process.
+HOOK_CXXFLAGS = $(OPT) $(WARN) $(INC) -std=c++20 -fno-exceptions -fno-rtti -fno-pie
+PROG_CXXFLAGS = $(OPT) $(WARN) $(INC) $(BSD) -std=c++20
+VK_CXXFLAGS = $(OPT) $(WARN) $(INC) $(BSD) -std=c++20 -fno-exceptions -fno-rtti -fno-pie -fno-stack-protector
+TEST_CXXFLAGS = -O1 -g $(WARN) $(INC) $(BSD) -std=c++20 -fno-pie
+GUEST_CFLAGS = -O1 -g -Wall -static -pthread
+ASFLAGS_ALL = $(INC) -g
+
+all: world
+
+RULES != sh mk/rules.sh build/rules.mk
+include build/rules.mk
+
+deps:
+	sh mk/deps.sh
+
+demo: deps
+	$(MAKE) all
+	sh examples/demo.sh
+
+play: deps
+	$(MAKE) all
+	sh examples/play.sh
+
+test: deps
+	$(MAKE) all tests
+	sh test/run.sh
+
+bench: deps
+	$(MAKE) all tests
+	sh test/bench/run.sh
+
+soak: deps
+	$(MAKE) all tests
+	sh test/soak.sh
+
+install: all
+	sh mk/install.sh "$(DESTDIR)" "$(PREFIX)"
+
+clean:
+	rm -rf build
+
+.PHONY: all deps demo play test bench soak install clean world tests

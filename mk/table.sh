@@ -1,0 +1,58 @@
+# What is built from what. Sourced by mk/rules.sh.
+
+# --- lib/: the library. LZ4 enters as one prelinked object whose only visible names are the *_extState
+# functions and the decoder; its malloc paths trap (lib/lz4_traps.S).
+if [ -f lib/lz4_traps.S ]; then
+	objects LIB_CXXFLAGS lib/*.cc lib/*.S
+	lib_objs=$(echo " $objs " | sed "s| $B/lib/lz4_traps.o||")
+	cat <<'EOF'
+build/lib/lz4.o: build/lib/lz4_traps.o lib/lz4.keep
+	sh mk/lz4.sh build/lib/lz4.o build/lib/lz4_traps.o lib/lz4.keep
+EOF
+	archive $B/lib/libvkckpt.a $lib_objs $B/lib/lz4.o
+	printf '%s: %s lib/libvkckpt.map\n\t$(CC) -shared -nostdlib -Wl,-soname,libvkckpt.so.1 -Wl,-z,relro -Wl,-z,now -Wl,--gc-sections -Wl,--version-script=lib/libvkckpt.map -o %s %s -lc\n' \
+		$B/lib/libvkckpt.so "$lib_objs $B/lib/lz4.o" $B/lib/libvkckpt.so "$lib_objs $B/lib/lz4.o"
+	world="$world $B/lib/libvkckpt.a $B/lib/libvkckpt.so"
+fi
+
+# --- vkernel-hooks/linux: vmspace(2) on Linux. The stub is an executable of its own, carried inside the archive.
+if [ -f vkernel-hooks/linux/stub.S ]; then
+	. vkernel-hooks/linux/build.sh
+fi
+
+# --- examples
+if [ -f examples/hello/hello.cc ]; then
+	objects VK_CXXFLAGS examples/hello/hello.cc
+	program $B/bin/hello "-no-pie -lbsd" $objs $B/lib/libvkckpt.a
+	world="$world $B/bin/hello"
+fi
+if [ -f examples/minivk/main.cc ]; then
+	objects VK_CXXFLAGS examples/minivk/*.cc examples/minivk/*.S
+	program $B/bin/minivk "-no-pie -static -pthread -lbsd -lmd" $objs $B/vkernel-hooks/linux/libvmspace.a $B/lib/libvkckpt.a
+	world="$world $B/bin/minivk"
+fi
+
+# --- bin: the command
+if [ -f bin/vkckpt.cc ]; then
+	objects PROG_CXXFLAGS bin/*.cc
+	program $B/bin/vkckpt "-lbsd" $objs $B/lib/libvkckpt.a
+	world="$world $B/bin/vkckpt"
+fi
+
+# --- tests: Catch2 programs, one per folder, and static guests
+objects TEST_CXXFLAGS test/catch_main.cc
+for t in unit fault vmspace e2e; do
+	ls test/$t/*.cc >/dev/null 2>&1 || continue
+	objects TEST_CXXFLAGS test/$t/*.cc test/$t/*.S
+	deps=$B/lib/libvkckpt.a
+	[ $t = vmspace ] && deps=$B/vkernel-hooks/linux/libvmspace.a
+	program $B/test/$t/run "-no-pie -pthread -lbsd -llz4" $objs $B/test/catch_main.o $deps
+	tests="$tests $B/test/$t/run"
+done
+for g in test/guests/*.c; do
+	[ -f "$g" ] || continue
+	o=$B/${g%.c}
+	mkdir -p "$(dirname "$o")"
+	printf '%s: %s Makefile\n\t$(CC) $(GUEST_CFLAGS) -o %s %s -lm\n' "$o" "$g" "$o" "$g"
+	tests="$tests $o"
+done
