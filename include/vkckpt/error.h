@@ -1,0 +1,55 @@
+/* vkckpt/error.h: how every function of libvkckpt reports: a negative errno, a stable reason code, one sentence. */
+#ifndef VKCKPT_ERROR_H
+#define VKCKPT_ERROR_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Stable: numbers and names never change their meaning. Text and remedy of each: vkckpt_reason_text(), vkckpt(7). */
+enum vkckpt_reason {
+	VKCKPT_R_NONE = 0,
+	/* the caller */
+	VKCKPT_R_BAD_ARGUMENT = 1, VKCKPT_R_LIMIT = 2, VKCKPT_R_BUSY = 3, VKCKPT_R_CANCELLED = 4,
+	/* the image as a file */
+	VKCKPT_R_NOT_AN_IMAGE = 20, VKCKPT_R_TRUNCATED = 21, VKCKPT_R_DAMAGED = 22, VKCKPT_R_TRAILING_DATA = 23,
+	VKCKPT_R_VERSION_UNKNOWN = 24, VKCKPT_R_FEATURE_UNKNOWN = 25, VKCKPT_R_RECORD_UNKNOWN = 26,
+	VKCKPT_R_CODEC_UNKNOWN = 27,
+	/* the image on this host, for this vkernel */
+	VKCKPT_R_ARCH_DIFFERS = 40, VKCKPT_R_PAGE_SIZE_DIFFERS = 41, VKCKPT_R_CPU_LACKS_FEATURE = 42,
+	VKCKPT_R_XSTATE_LACKING = 43, VKCKPT_R_PROGRAM_DIFFERS = 44, VKCKPT_R_BUILD_DIFFERS = 45,
+	VKCKPT_R_LAYOUT_DIFFERS = 46, VKCKPT_R_MEMORY_SHORT = 47, VKCKPT_R_ADDRESS_TAKEN = 48,
+	/* devices and disks */
+	VKCKPT_R_DEVICE_UNKNOWN = 60, VKCKPT_R_DEVICE_MISSING = 61, VKCKPT_R_OVERRIDE_UNKNOWN = 62,
+	VKCKPT_R_DISK_MISSING = 63, VKCKPT_R_DISK_CHANGED = 64, VKCKPT_R_DISK_IN_USE = 65, VKCKPT_R_DISK_SUSPENDED = 66,
+	VKCKPT_R_DISK_SUPERSEDED = 67, VKCKPT_R_DISK_NOT_FROZEN = 68, VKCKPT_R_SIDECAR_DAMAGED = 69,
+	/* capture */
+	VKCKPT_R_QUIESCE_TIMEOUT = 80, VKCKPT_R_HOOK_FAILED = 81, VKCKPT_R_VETOED = 82,
+	VKCKPT_R_IMAGE_IN_USE = 83,	/* another capture writes NAME.part */
+	/* the host */
+	VKCKPT_R_NO_SPACE = 100, VKCKPT_R_IO_ERROR = 101, VKCKPT_R_PERMISSION = 102, VKCKPT_R_NOT_FOUND = 103,
+	VKCKPT_R_NO_MEMORY = 104, VKCKPT_R_SYSTEM = 105
+};
+
+/* Filled by every function that takes one, when it fails; a NULL pointer is allowed. */
+struct vkckpt_error {
+	int32_t code;			/* errno, positive */
+	uint32_t reason;		/* enum vkckpt_reason */
+	uint64_t number;		/* offset, size, count or address that goes with it; else 0 */
+	const char *where;		/* literal: the stage, "thaw: check" */
+	char subject[64];		/* the thing: "disk0", "segment 0", a file's name; may be empty */
+	char message[384];		/* one line for a person: the thing, the reason and the remedy, ending in (REASON) */
+};
+
+/* "DISK_CHANGED"; "UNKNOWN" for a number that is none. Safety: MT-Safe, AS-Safe. */
+const char *vkckpt_reason_name(uint32_t reason);
+/* What it means, and what to do about it. Safety: MT-Safe, AS-Safe. */
+const char *vkckpt_reason_text(uint32_t reason);
+const char *vkckpt_reason_remedy(uint32_t reason);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

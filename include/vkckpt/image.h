@@ -1,0 +1,53 @@
+/*
+ * vkckpt/image.h: reads an image: for tools, and the reader that a thaw uses. Nothing here needs a vkernel.
+ * Manual: vkckpt_image_open(3); the format: vkckpt(5).
+ */
+#ifndef VKCKPT_IMAGE_H
+#define VKCKPT_IMAGE_H
+
+#include <vkckpt/vkckpt.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vkckpt_image;
+
+/*
+ * Opens a whole image in a regular file: header, trailer, index and all head records are read and checked, RAM is not.
+ * flags: 0. -errno with *err filled; *out NULL. Memory: maps what the file justifies. Close with vkckpt_image_close.
+ */
+int vkckpt_image_open(const char *path, struct vkckpt_image **out, struct vkckpt_error *err);
+void vkckpt_image_close(struct vkckpt_image *);
+
+const struct vkckpt_f_header *vkckpt_image_header(const struct vkckpt_image *);
+const struct vkckpt_f_host *vkckpt_image_host(const struct vkckpt_image *);
+const struct vkckpt_f_identity *vkckpt_image_identity(const struct vkckpt_image *);
+const struct vkckpt_f_stats *vkckpt_image_stats(const struct vkckpt_image *);
+uint64_t vkckpt_image_file_bytes(const struct vkckpt_image *);
+/* Record i of a type (REC_DEVICE, REC_VMSPACE, REC_REGION, REC_VCPU): its payload, or NULL past the end. */
+const void *vkckpt_image_record(const struct vkckpt_image *, uint32_t type, size_t i, size_t *bytes);
+/* Configuration of device record i, overrides none. Valid until close. NULL past the end. */
+const struct vkckpt_source *vkckpt_image_device(const struct vkckpt_image *, size_t i);
+/* Key k of a source, for listing: 1 filled, 0 no more. */
+int vkckpt_source_entry(const struct vkckpt_source *, size_t k, const char **key, uint32_t *type, const void **value,
+    size_t *bytes);
+/* The index, sorted by (object, chunk, codec). */
+const struct vkckpt_f_chunk *vkckpt_image_chunks(const struct vkckpt_image *, uint64_t *count);
+/*
+ * Reads one frame of an object into `frame` (4096 bytes), checksum checked: 1, 0 the image has no such frame (it reads as
+ * zero; the buffer is zeroed), -errno damaged.
+ */
+int vkckpt_image_frame(struct vkckpt_image *, uint32_t object, uint64_t number, void *frame, struct vkckpt_error *err);
+
+/*
+ * Reads a whole image from the file or pipe, checks every byte of it, decodes every chunk. progress, if not NULL, is called with
+ * bytes read. 0 or -errno with *err.
+ */
+int vkckpt_image_verify(const char *path, int fd, void (*progress)(void *, uint64_t bytes), void *arg,
+    struct vkckpt_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
