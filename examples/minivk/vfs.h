@@ -6,7 +6,6 @@
 
 namespace minivk {
 
-struct KStat;		// the guest's struct stat (abi.h)
 class File;
 class Inode;
 
@@ -33,7 +32,9 @@ public:
 	virtual long ioctl(Thread &, uint32_t request, uint64_t arg);	// -ENOTTY
 	virtual long seek(int64_t offset, int whence);			// -ESPIPE
 	virtual long readdir(Thread &, uint64_t buffer, size_t bytes);	// getdents64; -ENOTDIR
-	virtual void closed() {}					// last descriptor is gone
+	virtual long sync(Thread &) { return 0; }			// fsync; may block
+	virtual bool fills_reads() const { return false; }		// read again until the buffer is full (block devices)
+	// The destructor is the last close: no handler keeps a reference while it is blocked.
 	Ref<Inode> inode;	// may be null (none of the kinds here)
 	KString path;		// as opened, for /proc
 	uint32_t flags = 0;	// O_*
@@ -42,9 +43,17 @@ public:
 
 enum class InodeKind : uint8_t { kFile, kDirectory, kSymlink, kCharDevice, kBlockDevice, kFifo };
 
+// What a directory says of one of its names.
+struct DirEntry {
+	KString name;
+	uint64_t number = 0;
+	InodeKind kind = InodeKind::kFile;
+};
+
 class Inode : public Counted {
 public:
-	uint64_t number = 0;
+	Inode();			// a number of its own, the times now
+	uint64_t number;
 	InodeKind kind = InodeKind::kFile;
 	uint32_t mode = 0;		// permission bits; type from kind
 	uint32_t uid = 0, gid = 0, nlink = 1;
@@ -52,6 +61,8 @@ public:
 	uint64_t atime_ns = 0, mtime_ns = 0, ctime_ns = 0;
 
 	virtual uint64_t size() const { return 0; }
+	virtual uint64_t device() const { return 1; }		// st_dev
+	virtual uint64_t frames() const { return 0; }		// held, for st_blocks
 	virtual long open(Thread &, uint32_t flags, Ref<File> *out) = 0;
 	virtual long truncate(uint64_t) { return -22; }
 	// Directories. Names are single components. -ENOTDIR by default.
@@ -61,22 +72,26 @@ public:
 	virtual long unlink(const KString &, bool directory);
 	virtual long rename(const KString &, Inode &to_dir, const KString &to);
 	virtual Ref<Inode> parent();		// ".."
-	virtual long entry(uint64_t index, KString *name, Inode **inode);	// 0, -ENOENT past the end
+	virtual KString name_in_parent() const { return {}; }	// of a directory
+	// The first entry whose cookie is greater than *cookie, which is set to its cookie. Cookies keep their meaning while
+	// other entries come and go. 0, or -ENOENT past the end.
+	virtual long entry(Thread &, uint64_t *cookie, DirEntry *out);
 	virtual KString target(Thread &) { return {}; }		// symlinks
+	virtual Ref<Inode> magic_target(Thread &) { return {}; }	// links of /proc that name an object, not a path
 	// mmap: the frame that holds page `index` of a regular file (allocated if write), or kNoFrame (hole, or past the end:
 	// check size()). Shared mappings use it as it is, private ones copy on write.
 	virtual Frame page(uint64_t index, bool write) { (void)index; (void)write; return kNoFrame; }
+	void touch_modified();	// mtime and ctime are now
 };
 
 struct FsContext : Counted {
 	Ref<Inode> root, cwd;
-	KString cwd_path;
 	uint32_t umask = 022;
 };
 
 class FdTable : public Counted {
 public:
-	static constexpr int kMax = 1024;
+	static constexpr int kMax = 1024;	// RLIMIT_NOFILE of every guest
 	long install(Ref<File>, int lowest, bool close_on_exec);	// the number, or -EMFILE
 	long install_at(int fd, Ref<File>, bool close_on_exec);		// closes what was there
 	Ref<File> get(int fd) const;
@@ -92,17 +107,35 @@ private:
 	KVector<Slot> slots_;
 };
 
+// What the files half keeps globally (root, console, disk ...; files.h). It is made by vfs_boot in RAM; the core keeps
+// this pointer where a thaw finds it again (in its own root object) and provides the function.
+struct FilesState;
+FilesState *&files_state_slot();
+
 FsContext &thread_fs(const Thread &);
 FdTable &thread_files(const Thread &);
 
 // Path resolution from the thread's root or cwd (dirfd AT_FDCWD = -100).
 long vfs_lookup(Thread &, int dirfd, const KString &path, bool follow, Ref<Inode> *out);
+// The directory and the last name of a path, for calls that make or remove names. *trailing: it ended in a slash.
+long vfs_lookup_parent(Thread &, int dirfd, const KString &path, Ref<Inode> *dir, KString *name, bool *trailing);
+// The absolute path of a directory, "/" for the root; "(unreachable)" in front of one that was removed.
+KString vfs_path_of(Inode &directory);
 // Opens a path for the kernel itself (exec): like sys_open without a descriptor.
 long vfs_open(Thread &, int dirfd, const KString &path, uint32_t flags, uint32_t mode, Ref<File> *out);
 
 // Boot: makes /, /dev, /proc, /tmp, loads the archive (bytes of a cpio "newc" or a host folder read into one by the
 // host side). Called once, with RAM up and before the first process. A message and false on failure.
 bool vfs_boot(const void *cpio, size_t bytes, KString *message);
+Ref<Inode> vfs_root();
+// The console as a file opened for reading and writing: descriptors 0, 1 and 2 of the first process.
+Ref<File> vfs_open_console();
+
+// What the core calls, all under the kernel lock.
+void console_poll();		// moves host input into the console while there is room, and waiting output out
+void console_window_changed();	// the host's window has a new size: after SIGWINCH and after a thaw
+void disk_interrupt();		// a disk request is done
+void disk_restart();		// the host's disk accepts requests again (after a checkpoint and after a thaw)
 
 }  // namespace minivk
 #endif
