@@ -56,3 +56,8 @@ for g in test/guests/*.c; do
 	printf '%s: %s Makefile\n\t$(CC) $(GUEST_CFLAGS) -o %s %s -lm\n' "$o" "$g" "$o" "$g"
 	tests="$tests $o"
 done
+if [ -f test/bench/bench.cc ]; then
+	objects TEST_CXXFLAGS test/bench/bench.cc
+	program $B/test/bench/run "-lbsd" $objs $B/lib/libvkckpt.a
+	tests="$tests $B/test/bench/run"
+fi
