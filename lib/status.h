@@ -5,7 +5,8 @@
 
 #include <vkckpt/error.h>
 
-namespace vkckpt {
+// The library's C++ side is namespace vk: "struct vkckpt" is the C name of an armed vkernel.
+namespace vk {
 
 struct [[nodiscard]] Status {
 	int code = 0;			// positive errno, 0: success
@@ -33,11 +34,11 @@ template <class T> struct [[nodiscard]] Result {
 // Fills *err (may be null) with the sentence and returns -code.
 int report(const Status &, struct vkckpt_error *err);
 
-}  // namespace vkckpt
+}  // namespace vk
 
 #define VK_TRY(expr) \
 	do { \
-		if (::vkckpt::Status vk_try_status = (expr); !vk_try_status.ok()) \
+		if (::vk::Status vk_try_status = (expr); !vk_try_status.ok()) \
 			return vk_try_status; \
 	} while (0)
 
@@ -45,10 +46,10 @@ int report(const Status &, struct vkckpt_error *err);
 #define VK_CHECK(cond) \
 	do { \
 		if (!(cond)) [[unlikely]] \
-			::vkckpt::bug(__FILE__, __LINE__, #cond); \
+			::vk::bug(__FILE__, __LINE__, #cond); \
 	} while (0)
 
-namespace vkckpt {
+namespace vk {
 [[noreturn]] void bug(const char *file, int line, const char *what);
 }
 #endif

@@ -34,7 +34,10 @@
 #define VKCKPT_MAX_MAPPINGS	16u		/* vpagetable mappings of one vmspace */
 #define VKCKPT_MAX_SEGMENT_BYTES (1ull << 44)
 #define VKCKPT_MAX_REGION_BYTES	(1ull << 30)
-#define VKCKPT_MAX_RECORD	(1u << 20)	/* payload of a head record */
+#define VKCKPT_MAX_RECORD	(1u << 20)	/* payload of a record, but INDEX's */
+#define VKCKPT_MAX_HEAD		(256u << 20)	/* payloads of all head records together */
+#define VKCKPT_MAX_CONFIG	256u		/* entries of a device's configuration */
+#define VKCKPT_MAX_VALUE	65536u		/* bytes of one value */
 #define VKCKPT_MAX_NAME		63u		/* bytes of a name, NUL not counted */
 #define VKCKPT_MAX_PATH		1023u
 
@@ -78,19 +81,21 @@ enum vkckpt_record_flags { VKCKPT_RECORD_REQUIRED = 1 };
 
 /*
  * In front of every record. The payload is followed by zeros to the next multiple of 16 bytes of the file. digest is over
- * the 32 bytes before it, the payload and these zeros. sequence counts records from 0 without gaps.
+ * the 32 bytes before it, the payload and these zeros. sequence counts records from 0 without gaps. head_check guards the
+ * length by itself, so that a reader never waits for bytes that a damaged length promises.
  */
 struct vkckpt_f_record {
 	uint32_t magic;
 	uint16_t type;
-	uint16_t version;
-	uint32_t flags;
-	uint32_t reserved;		/* 0 */
+	uint16_t version;		/* 1 for every type of this page; another: treated as an unknown type */
 	uint64_t sequence;
 	uint64_t payload_bytes;
+	uint32_t flags;			/* enum vkckpt_record_flags; other bits 0 */
+	uint32_t head_check;		/* low 32 bits of XXH3-64 over the 28 bytes before it */
 	struct vkckpt_digest digest;
 };
 
+/* Records in this order; HOST, IDENTITY, HEAD_END, STATS and INDEX once. Types without a number here may stand anywhere before INDEX. */
 enum vkckpt_record_type {
 	VKCKPT_REC_HOST = 1,
 	VKCKPT_REC_IDENTITY = 2,
@@ -124,7 +129,7 @@ struct vkckpt_f_host {
 enum vkckpt_pagetable_format {
 	VKCKPT_PT_NONE = 0,
 	VKCKPT_PT_DRAGONFLY = 1,	/* vpte of sys/vkernel.h since April 2017: V RW U A M PS NX(11), 4 levels, root is a vpte */
-	VKCKPT_PT_UML_X86_64 = 2	/* User Mode Linux 6.1, x86-64: see lib/walk_formats.cc */
+	VKCKPT_PT_UML_X86_64 = 2	/* User Mode Linux 6.1, x86-64: 3 levels, see lib/walk_formats.cc */
 };
 
 /* REC_IDENTITY */
@@ -147,8 +152,8 @@ struct vkckpt_f_identity {
 };
 
 /*
- * REC_DEVICE: this struct, then config_count entries {u16 type, u16 key_bytes, u32 value_bytes, key, value}, each padded
- * with zeros to 8 bytes, in the order saved.
+ * REC_DEVICE: this struct, then config_count entries {struct vkckpt_f_value, key, value}, each padded with zeros to 8
+ * bytes, in the order saved. Keys and string values end in a NUL, which key_bytes and value_bytes count; a u64 has 8 bytes.
  */
 enum vkckpt_value_type { VKCKPT_VALUE_U64 = 1, VKCKPT_VALUE_STRING = 2, VKCKPT_VALUE_BYTES = 3 };
 struct vkckpt_f_device {
@@ -205,9 +210,10 @@ struct vkckpt_f_context {	/* callee-saved registers of the System V ABI and wher
 
 /*
  * REC_RAM_GROUP: this struct, chunk_count descriptors; then, at the next multiple of 4096 of the file, the stored bytes
- * of the chunks in the order of the descriptors, each at a multiple of 16, data_bytes in all (a multiple of 4096; gaps are
- * zero and checked). payload_bytes of the record does not count the data. A chunk has at most one descriptor of codec
- * ZERO and one other, their masks disjoint. A frame that no descriptor names reads as zero.
+ * of the chunks in the order of the descriptors, the first at data_offset, each next one at the next multiple of 16,
+ * data_bytes in all (the next multiple of 4096; gaps are zero and checked). payload_bytes of the record does not count the
+ * data. A chunk has at most one descriptor of codec ZERO and one other, their masks disjoint and inside the object. A frame
+ * that no descriptor names reads as zero.
  */
 struct vkckpt_f_group {
 	uint32_t chunk_count;		/* 1 .. 256 */
@@ -218,7 +224,7 @@ struct vkckpt_f_group {
 enum vkckpt_codec {
 	VKCKPT_CODEC_ZERO = 0,		/* stored_bytes 0 */
 	VKCKPT_CODEC_RAW = 1,		/* the frames of the mask one after the other */
-	VKCKPT_CODEC_LZ4 = 2,		/* one LZ4 block of the same */
+	VKCKPT_CODEC_LZ4 = 2,		/* one LZ4 block of the same, smaller than it */
 	VKCKPT_CODEC_SAME = 3,		/* reserved: as another chunk of this image */
 	VKCKPT_CODEC_PARENT = 4		/* reserved: unchanged since the parent image */
 };
@@ -261,18 +267,19 @@ struct vkckpt_f_stats {
 struct vkckpt_f_index { uint64_t entry_count; uint64_t reserved; };
 
 /*
- * Last 4096 bytes of the file, at a multiple of 4096; bytes from the end of the last record to it are zero.
+ * Last 4096 bytes of the file, at the first multiple of 4096 behind the record INDEX; bytes between are zero.
  * `whole` is XXH3-128 over the digests of the header and of all records in file order (each record's digest covers its
  * bytes, a RAM group's covers the digests of its chunks), so it covers the whole file. digest is over bytes 0 .. 4079.
  */
 struct vkckpt_f_trailer {
 	uint8_t magic[8];
 	uint64_t file_bytes;
-	uint64_t index_offset;		/* of its record */
+	uint64_t stats_offset;		/* of the record STATS */
+	uint64_t index_offset;		/* of the record INDEX, the last one */
 	uint64_t record_count;
 	struct vkckpt_uuid image_id;
 	struct vkckpt_digest whole;
-	uint8_t zero[4016];
+	uint8_t zero[4008];
 	struct vkckpt_digest digest;
 };
 

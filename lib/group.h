@@ -1,0 +1,57 @@
+// Builds one RAM group in memory: encodes chunks one behind the other, with their descriptors. A builder belongs to one thread; several
+// threads with a builder each may fill groups at the same time and hand them to ImageWriter::write_group in turn.
+// init: ARM. The rest: QUIET.
+#ifndef VKCKPT_LIB_GROUP_H
+#define VKCKPT_LIB_GROUP_H
+
+#include <vkckpt/format.h>
+
+#include "lib/arena.h"
+
+namespace vk {
+
+// Frames to be written, at their places: frame f of the chunk at base + f * 4096. They may not change during the call; who
+// cannot promise that copies them first and hands in the copy.
+struct ChunkSource {
+	const void *base = nullptr;
+	uint64_t chunk = 0;
+	uint16_t object = 0;
+	uint16_t mask = 0;			// live frames; not 0
+	const uint8_t *page_class = nullptr;	// of the 16 frames; null: all VKCKPT_CLASS_OTHER
+};
+
+class GroupBuilder {
+public:
+	// Full when this much is stored: big writes, and a reader's buffer that stays small.
+	static constexpr size_t kFullBytes = 8 << 20;
+	static constexpr size_t kDataRoom = kFullBytes + VKCKPT_CHUNK + VKCKPT_BLOCK;
+	static size_t arena_bytes();
+
+	void init(Arena &);
+	void clear();
+	// Encodes one chunk (up to two descriptors: zero frames, and the others). Only when there is room().
+	void add(const ChunkSource &);
+	bool room() const { return count_ + 2 <= VKCKPT_GROUP_CHUNKS && data_bytes_ < kFullBytes; }
+	bool empty() const { return count_ == 0; }
+	uint64_t frames_in() const { return frames_in_; }	// of all chunks since clear
+
+private:
+	friend class ImageWriter;
+	void add_zero(const ChunkSource &, uint16_t mask);
+	void add_stored(const ChunkSource &, uint16_t mask);
+	struct vkckpt_f_chunk &descriptor(const ChunkSource &, uint16_t mask, uint8_t codec);
+	void seal();				// pads the data to a multiple of 4096
+
+	struct vkckpt_f_chunk *chunk_ = nullptr;	// offsets relative to the data
+	uint8_t *data_ = nullptr;
+	uint8_t *scratch_ = nullptr;		// frames of a mask with gaps, packed
+	void *lz4_state_ = nullptr;
+	uint32_t count_ = 0;
+	size_t data_bytes_ = 0;
+	uint64_t frames_in_ = 0, frames_stored_ = 0, frames_zero_ = 0, stored_bytes_ = 0;
+	uint64_t class_frames_[VKCKPT_CLASS_COUNT] = {};
+	uint64_t class_bytes_[VKCKPT_CLASS_COUNT] = {};
+};
+
+}  // namespace vk
+#endif

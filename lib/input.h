@@ -1,0 +1,39 @@
+// A sequential byte stream from a file or pipe, buffered; never seeks. Big reads go straight to their destination.
+#ifndef VKCKPT_LIB_INPUT_H
+#define VKCKPT_LIB_INPUT_H
+
+#include "lib/arena.h"
+#include "lib/status.h"
+
+namespace vk {
+
+class Input {
+public:
+	static constexpr size_t kBufferBytes = 256 << 10;
+	static size_t arena_bytes() { return Arena::room(kBufferBytes, 4096); }
+
+	void init(Arena &);
+	void begin(int fd);
+	// All of it, or TRUNCATED (the number is the stream's length) or the host's error.
+	Status read(void *out, size_t count);
+	// Bytes got, up to count; fewer only at the end of the stream.
+	Result<size_t> read_some(void *out, size_t count);
+	Status skip_zeros(size_t count);	// DAMAGED when one of them is not zero
+	Status expect_end();			// TRAILING_DATA when there is a byte more
+	uint64_t position() const { return position_; }
+	// Called with the position now and then (after every big read); may be null.
+	void watch(void (*progress)(void *, uint64_t), void *arg) { progress_ = progress, progress_arg_ = arg; }
+
+private:
+	Status fill();
+	uint8_t *buffer_ = nullptr;
+	size_t head_ = 0, tail_ = 0;
+	uint64_t position_ = 0;
+	int fd_ = -1;
+	bool ended_ = false;
+	void (*progress_)(void *, uint64_t) = nullptr;
+	void *progress_arg_ = nullptr;
+};
+
+}  // namespace vk
+#endif
