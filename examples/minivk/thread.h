@@ -54,6 +54,10 @@ struct CallState {
 	uint64_t scratch[4];	// the handler's own
 };
 
+// For ppoll, pselect and sigsuspend, before they block the first time: another signal mask until the call has ended and
+// what it let through was delivered. A call that is called again finds it in place.
+void use_temporary_mask(Thread &, uint64_t mask);
+
 enum class ThreadState : uint8_t { kRunnable, kRunning, kBlockedState, kStopped, kDead };
 
 uint64_t now_ns();		// guest CLOCK_MONOTONIC
