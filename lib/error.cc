@@ -1,0 +1,143 @@
+// Errors: made where they happen, put into words once, at the C ABI. Every context, also SIGNAL; nothing allocates.
+#include <errno.h>
+
+#include "lib/reasons.h"
+#include "lib/sys.h"
+#include "lib/text.h"
+
+namespace vk {
+namespace {
+
+uint32_t reason_of_errno(int code)
+{
+	switch (code) {
+	case ENOSPC: case EDQUOT: case EFBIG:
+		return VKCKPT_R_NO_SPACE;
+	case EIO: case EPIPE: case ECONNRESET:
+		return VKCKPT_R_IO_ERROR;
+	case EACCES: case EPERM: case EROFS:
+		return VKCKPT_R_PERMISSION;
+	case ENOENT: case ENOTDIR:
+		return VKCKPT_R_NOT_FOUND;
+	case ENOMEM:
+		return VKCKPT_R_NO_MEMORY;
+	default:
+		return VKCKPT_R_SYSTEM;
+	}
+}
+
+// Those that a person may meet here; strerror(3) is libc's.
+const char *errno_name(int code)
+{
+	switch (code) {
+	case EPERM: return "EPERM";
+	case ENOENT: return "ENOENT";
+	case EINTR: return "EINTR";
+	case EIO: return "EIO";
+	case EBADF: return "EBADF";
+	case EAGAIN: return "EAGAIN";
+	case ENOMEM: return "ENOMEM";
+	case EACCES: return "EACCES";
+	case EFAULT: return "EFAULT";
+	case EBUSY: return "EBUSY";
+	case EEXIST: return "EEXIST";
+	case ENODEV: return "ENODEV";
+	case ENOTDIR: return "ENOTDIR";
+	case EISDIR: return "EISDIR";
+	case EINVAL: return "EINVAL";
+	case ENFILE: return "ENFILE";
+	case EMFILE: return "EMFILE";
+	case EFBIG: return "EFBIG";
+	case ENOSPC: return "ENOSPC";
+	case ESPIPE: return "ESPIPE";
+	case EROFS: return "EROFS";
+	case EPIPE: return "EPIPE";
+	case ENAMETOOLONG: return "ENAMETOOLONG";
+	case ENOSYS: return "ENOSYS";
+	case ELOOP: return "ELOOP";
+	case EOVERFLOW: return "EOVERFLOW";
+	case EOPNOTSUPP: return "EOPNOTSUPP";
+	case ETXTBSY: return "ETXTBSY";
+	case EDQUOT: return "EDQUOT";
+	case ECONNRESET: return "ECONNRESET";
+	case ECANCELED: return "ECANCELED";
+	default: return nullptr;
+	}
+}
+
+bool is_host_reason(uint32_t reason) { return reason >= VKCKPT_R_NO_SPACE; }
+
+void sentence(const Status &status, char *out, size_t room)
+{
+	Text text(out, room);
+	const ReasonText *words = reason_text(status.reason);
+	text.add(status.where);
+	if (status.subject[0] != '\0')
+		text.add(": ").add(status.subject);
+	text.add(": ").add(vkckpt_reason_text(status.reason));
+	if (is_host_reason(status.reason)) {
+		const char *name = errno_name(status.code);
+		text.add(" (");
+		if (name)
+			text.add(name);
+		else
+			text.add("errno ").decimal(static_cast<uint64_t>(status.code));
+		text.add(")");
+	}
+	if (status.number != 0) {
+		text.add(" (");
+		if (status.reason == VKCKPT_R_ADDRESS_TAKEN)
+			text.add("0x").hex(status.number);
+		else
+			text.decimal(status.number);
+		text.add(")");
+	}
+	text.add("; ").add(vkckpt_reason_remedy(status.reason));
+	text.add(" (").add(words ? words->name : "UNKNOWN").add(")");
+}
+
+}  // namespace
+
+Status fail(int code, uint32_t reason, const char *where, const char *subject, uint64_t number)
+{
+	VK_CHECK(code > 0 && where != nullptr);
+	Status status;
+	status.code = code;
+	status.reason = reason;
+	status.where = where;
+	status.number = number;
+	(void)text_copy(status.subject, sizeof status.subject, subject ? subject : "");
+	return status;
+}
+
+Status fail_host(int code, const char *where, const char *subject, uint64_t number)
+{
+	return fail(code, reason_of_errno(code), where, subject, number);
+}
+
+int report(const Status &status, struct vkckpt_error *err)
+{
+	if (err) {
+		*err = {};
+		err->code = status.code;
+		err->reason = status.reason;
+		err->number = status.number;
+		err->where = status.where;
+		(void)text_copy(err->subject, sizeof err->subject, status.subject);
+		if (!status.ok())
+			sentence(status, err->message, sizeof err->message);
+	}
+	return -status.code;
+}
+
+void bug(const char *file, int line, const char *what)
+{
+	char message[256];
+	Text text(message, sizeof message);
+	text.add("libvkckpt: bug at ").add(file).add(":").decimal(static_cast<uint64_t>(line)).add(": ").add(what).add("\n");
+	// One write, because nothing else can be trusted now; whether it arrives does not change what follows.
+	(void)sys_write(2, message, text.length());
+	__builtin_trap();
+}
+
+}  // namespace vk

@@ -1,0 +1,101 @@
+// The stable reason codes in words: name, what it means, what to do. One table, in the order of error.h. Every context.
+#include <stddef.h>
+
+#include "lib/reasons.h"
+
+namespace vk {
+namespace {
+
+#define R(name) VKCKPT_R_##name, #name
+
+constexpr ReasonText kReasons[] = {
+	{ R(NONE), "success", "nothing is to be done" },
+	{ R(BAD_ARGUMENT), "an argument is not valid", "correct the call or the option that is named" },
+	{ R(LIMIT), "a limit of the image format is exceeded", "use fewer or smaller ones; the limits stand in vkckpt(5)" },
+	{ R(BUSY), "another request is being served", "wait until it has ended and ask again" },
+	{ R(CANCELLED), "the request was cancelled", "the vkernel runs on; ask again when you want" },
+
+	{ R(NOT_AN_IMAGE), "this is not a checkpoint image", "check the file's name; an image begins with the bytes 89 56 4b 43 4b 50 54 0a" },
+	{ R(TRUNCATED), "the image ends too early", "it was not copied or received whole: copy it again from where it was written" },
+	{ R(DAMAGED), "the image is damaged", "use another copy of it; vkckpt verify tells good copies from bad ones" },
+	{ R(TRAILING_DATA), "there are bytes behind the end of the image",
+	    "something was appended, or two files were joined: use the file as it was written" },
+	{ R(VERSION_UNKNOWN), "the image has a format version that this program does not know", "use a newer libvkckpt" },
+	{ R(FEATURE_UNKNOWN), "the image needs a feature that this program does not know", "use a newer libvkckpt" },
+	{ R(RECORD_UNKNOWN), "the image needs a kind of record that this program does not know", "use a newer libvkckpt" },
+	{ R(CODEC_UNKNOWN), "a part of RAM is stored in a way that this program does not know", "use a newer libvkckpt" },
+
+	{ R(ARCH_DIFFERS), "the image is of another processor architecture", "thaw it on a host of that architecture" },
+	{ R(PAGE_SIZE_DIFFERS), "the image has another page size", "thaw it on a host with that page size" },
+	{ R(CPU_LACKS_FEATURE), "this host's processor lacks a feature that the guest may be using",
+	    "thaw on a host that has it, or run the vkernel with the feature masked before the checkpoint" },
+	{ R(XSTATE_LACKING), "this host cannot restore a part of the guest's extended processor state",
+	    "thaw on a host that has it" },
+	{ R(PROGRAM_DIFFERS), "the image belongs to another kind of vkernel", "thaw it with the program that is named in it" },
+	{ R(BUILD_DIFFERS), "the image was made by another build of this vkernel",
+	    "thaw it with the very binary that wrote it: its build id is in vkckpt info" },
+	{ R(LAYOUT_DIFFERS), "the vkernel's data has another layout than the image", "thaw it with the version of the vkernel that wrote it" },
+	{ R(MEMORY_SHORT), "this host has not enough memory for the vkernel's RAM", "free memory, or thaw on another host" },
+	{ R(ADDRESS_TAKEN), "the vkernel's RAM cannot be mapped at its address",
+	    "something else lies there: start the thaw without address randomisation (setarch -R), or link the vkernel -no-pie" },
+
+	{ R(DEVICE_UNKNOWN), "the vkernel has no device class of this name", "thaw with a vkernel that has it" },
+	{ R(DEVICE_MISSING), "the device is not there", "provide it, or override its configuration (-o NAME.KEY=VALUE)" },
+	{ R(OVERRIDE_UNKNOWN), "the image has no such device or key to override", "vkckpt info lists the devices and their keys" },
+	{ R(DISK_MISSING), "the disk is not there", "put it back, or say where it is (-o NAME.path=FILE)" },
+	{ R(DISK_CHANGED), "changed since the checkpoint",
+	    "put back the disk as it was; a guest thawed on a changed disk would destroy its file system" },
+	{ R(DISK_IN_USE), "the disk is in use by another vkernel", "stop that vkernel first" },
+	{ R(DISK_SUSPENDED), "the disk belongs to a suspended vkernel",
+	    "thaw its image; or give the image up for good with vkckpt discard, then boot" },
+	{ R(DISK_SUPERSEDED), "the disk has gone on since this image", "thaw the newest image of this disk" },
+	{ R(DISK_NOT_FROZEN), "a checkpoint that continues needs a frozen copy of each writable disk",
+	    "suspend instead, use a file system with reflinks, or ask for RAM alone" },
+	{ R(SIDECAR_DAMAGED), "the disk's sidecar file is damaged",
+	    "restore it with the disk from a backup; or make sure that no image of this disk is wanted, then vkckpt discard" },
+
+	{ R(QUIESCE_TIMEOUT), "the vkernel did not come to rest in time",
+	    "it runs on unharmed; ask again when it is less busy, or raise quiesce_timeout_ns" },
+	{ R(HOOK_FAILED), "the vkernel refused", "see the reason it gave; it runs on unharmed" },
+	{ R(VETOED), "a guest process vetoed the checkpoint", "ask again later, or stop that process" },
+	{ R(IMAGE_IN_USE), "another capture is writing this image", "wait for it, or give the image another name" },
+
+	{ R(NO_SPACE), "no space is left for the image", "free space there or choose another place; the old image is intact and the vkernel runs on" },
+	{ R(IO_ERROR), "the host reported an input or output error", "check the disk and the host's log" },
+	{ R(PERMISSION), "permission denied", "check the owner and the mode of the file and its folder" },
+	{ R(NOT_FOUND), "no such file or folder", "check the name" },
+	{ R(NO_MEMORY), "the host has no memory left", "free memory, or raise the limit that applies (ulimit, cgroup)" },
+	{ R(SYSTEM), "the host refused a call", "the error number says why" },
+};
+
+#undef R
+
+}  // namespace
+
+const ReasonText *reason_text(uint32_t reason)
+{
+	for (const ReasonText &r : kReasons)
+		if (r.reason == reason)
+			return &r;
+	return nullptr;
+}
+
+}  // namespace vk
+
+extern "C" __attribute__((visibility("default"))) const char *vkckpt_reason_name(uint32_t reason)
+{
+	const vk::ReasonText *r = vk::reason_text(reason);
+	return r ? r->name : "UNKNOWN";
+}
+
+extern "C" __attribute__((visibility("default"))) const char *vkckpt_reason_text(uint32_t reason)
+{
+	const vk::ReasonText *r = vk::reason_text(reason);
+	return r ? r->text : "a reason that this version of the library does not know";
+}
+
+extern "C" __attribute__((visibility("default"))) const char *vkckpt_reason_remedy(uint32_t reason)
+{
+	const vk::ReasonText *r = vk::reason_text(reason);
+	return r ? r->remedy : "use a newer libvkckpt";
+}

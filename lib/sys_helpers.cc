@@ -1,0 +1,124 @@
+// What is made of several system calls: whole reads and writes, and threads. Every context.
+#include "lib/sys.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/syscall.h>
+
+extern "C" long vkckpt_thread_clone(long flags, void *stack_top, uint32_t *alive_tid, void (*entry)(void *), void *argument);
+
+namespace vk {
+namespace {
+
+// True when the call is to be made again: interrupted, or a non-blocking descriptor that became ready meanwhile.
+bool again(long result, int fd, short events)
+{
+	if (result == -EINTR)
+		return true;
+	if (result != -EAGAIN)
+		return false;
+	struct pollfd poll = { fd, events, 0 };
+	long ready;
+	do
+		ready = sys_call(SYS_poll, reinterpret_cast<long>(&poll), 1, -1);
+	while (ready == -EINTR);
+	return ready > 0;
+}
+
+}  // namespace
+
+long write_all(int fd, const void *buffer, size_t bytes)
+{
+	struct iovec vec = { const_cast<void *>(buffer), bytes };
+	return writev_all(fd, &vec, 1);
+}
+
+long writev_all(int fd, struct iovec *vec, int count)
+{
+	while (count > 0) {
+		if (vec->iov_len == 0) {
+			vec++;
+			count--;
+			continue;
+		}
+		long done = sys_writev(fd, vec, count);
+		if (again(done, fd, POLLOUT))
+			continue;
+		if (done <= 0)
+			return done < 0 ? done : -EIO;	// 0 for a write of more than 0 bytes: no progress to be had
+		size_t left = static_cast<size_t>(done);
+		for (; count > 0 && left >= vec->iov_len; vec++, count--)
+			left -= vec->iov_len;
+		if (count > 0) {
+			vec->iov_base = static_cast<uint8_t *>(vec->iov_base) + left;
+			vec->iov_len -= left;
+		}
+	}
+	return 0;
+}
+
+long pwrite_all(int fd, const void *buffer, size_t bytes, uint64_t offset)
+{
+	const uint8_t *at = static_cast<const uint8_t *>(buffer);
+	while (bytes > 0) {
+		long done = sys_pwrite(fd, at, bytes, offset);
+		if (again(done, fd, POLLOUT))
+			continue;
+		if (done <= 0)
+			return done < 0 ? done : -EIO;
+		at += done;
+		offset += static_cast<uint64_t>(done);
+		bytes -= static_cast<size_t>(done);
+	}
+	return 0;
+}
+
+long read_all(int fd, void *buffer, size_t bytes)
+{
+	uint8_t *at = static_cast<uint8_t *>(buffer);
+	size_t got = 0;
+	while (got < bytes) {
+		long done = sys_read(fd, at + got, bytes - got);
+		if (again(done, fd, POLLIN))
+			continue;
+		if (done < 0)
+			return done;
+		if (done == 0)
+			break;
+		got += static_cast<size_t>(done);
+	}
+	return static_cast<long>(got);
+}
+
+long pread_all(int fd, void *buffer, size_t bytes, uint64_t offset)
+{
+	uint8_t *at = static_cast<uint8_t *>(buffer);
+	size_t got = 0;
+	while (got < bytes) {
+		long done = sys_pread(fd, at + got, bytes - got, offset + got);
+		if (again(done, fd, POLLIN))
+			continue;
+		if (done < 0)
+			return done;
+		if (done == 0)
+			break;
+		got += static_cast<size_t>(done);
+	}
+	return static_cast<long>(got);
+}
+
+long sys_thread_start(void *stack_top, void (*entry)(void *), void *argument, uint32_t *alive_tid)
+{
+	long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_PARENT_SETTID |
+	    CLONE_CHILD_CLEARTID;
+#ifdef VKCKPT_FAULT
+	int inject = 0;
+	long injected = vkckpt_fault_hook(SYS_clone, &inject);
+	if (inject)
+		return injected;
+#endif
+	return vkckpt_thread_clone(flags, stack_top, alive_tid, entry, argument);
+}
+
+}  // namespace vk
