@@ -50,6 +50,11 @@ typedef uint64_t vpte_t;
 #define T_PAGEFLT	12
 #define T_ALIGNFLT	14
 #define T_DIVIDE	18
+#define T_OFLOW		20
+#define T_BOUND		21
+#define T_DNA		22
+#define T_SEGNPFLT	26
+#define T_STKFLT	27
 #define T_XMMFLT	29
 #define T_PRIVINFLT	1
 #define T_SYSCALL80	0x80	/* int $0x80 and every other 32-bit entry */

@@ -1,0 +1,164 @@
+/*
+ * The library's own structures and the functions its files offer each other. Functions that can fail return 0 or an
+ * errno value; errno itself is set only in the public functions.
+ */
+#ifndef VMSPACE_INTERNAL_H
+#define VMSPACE_INTERNAL_H
+
+#include <pthread.h>
+
+#include <atomic>
+
+#include "vkernel-hooks/linux/stub_layout.h"
+#include "vkernel-hooks/linux/vmspace.h"
+
+namespace vmspace {
+
+constexpr uint64_t kPageBytes = 4096;
+constexpr unsigned kPageShift = 12;
+
+/* The task of a stub in which one vCPU runs this vmspace's guest code. Used by the vCPU's thread alone. */
+struct Executor {
+	int listener = -1;		/* seccomp notifications of this task; -1 with futexes */
+	int pid = 0;
+	int tid = 0;
+	uint64_t notification = 0;	/* the one in which it is stopped */
+	uint32_t turn = 0;		/* futexes: the last permission to run that was given */
+	uint32_t frame_offset = 0;	/* signal frame in the mailbox, checked when it stopped */
+	uint32_t fpstate_offset = 0;
+	uint64_t stub_address = 0;	/* of its mailbox, in the stub */
+	uint8_t *mailbox = nullptr;
+	uint8_t *slot = nullptr;	/* in the control page */
+};
+
+/* The host process behind a vmspace. */
+struct Stub {
+	int pid = 0;
+	int pidfd = -1;
+	int socket = -1;		/* orders to the mapper and its answers; end of file when the process is gone */
+	uint8_t *shared = nullptr;	/* control page and mailboxes */
+	size_t shared_bytes = 0;
+	unsigned executor_count = 0;
+	Executor executors[STUB_MAX_EXECUTORS];
+};
+
+/* A MAP_VPAGETABLE mapping: addresses start .. end-1, page index (address - start + offset) / 4096 below `root`. */
+struct Mapping {
+	uint64_t start, end, offset;
+	vpte_t root;
+	int prot;
+	Mapping *next;
+};
+
+struct Vmspace {
+	void *id;
+	Vmspace *next;			/* of the same hash */
+	unsigned references;		/* calls in progress; under the table's lock */
+	pthread_mutex_t map_lock;	/* mappings, and every change of the host's page tables */
+	Mapping *mappings;		/* ascending, disjoint */
+	Stub *stub;
+};
+
+struct Vcpu {
+	std::atomic<uint32_t> kick_pending;
+	std::atomic<Executor *> running;	/* while a RUN is under way */
+	std::atomic<uint32_t> run_number;
+	std::atomic<uint32_t> kickers;		/* inside vmspace_host_kick: they may hold `running` */
+	uint32_t watched_run;			/* watchdog's own */
+	uint32_t strikes;
+};
+
+struct Host {
+	int callers_ram_fd = -1;	/* as the vkernel names it in vmspace_mmap */
+	int ram_fd = -1;		/* our own duplicate */
+	uint8_t *ram = nullptr;
+	uint64_t ram_bytes = 0;
+	unsigned vcpu_count = 0;
+	uint32_t mode = STUB_MODE_NOTIFY;
+	int image_fd = -1;
+	Vcpu vcpus[STUB_MAX_EXECUTORS] = {};
+};
+extern Host host;
+[[nodiscard]] bool host_ready();
+
+/* --- spawn.cc: making and ending stub processes, and the thread that is their parent. */
+[[nodiscard]] int spawner_start();
+void spawner_stop();
+[[nodiscard]] int spawner_take(Stub **stub);
+void stub_end(Stub *stub);
+[[nodiscard]] bool stub_alive(const Stub &stub);
+void stub_kill(const Stub &stub);
+
+/* --- host.cc */
+/* The vCPU of the calling thread, or -1. */
+[[nodiscard]] int this_vcpu();
+/* Called twice a second: kills a stub whose executor has not answered a kick for two seconds. */
+void watch_vcpus();
+/* Returns when no vmspace_host_kick is left that could still use an executor of a stub about to end. */
+void wait_for_kickers();
+
+/* --- handoff.cc: letting an executor go and waiting until it has stopped. */
+enum class Stop { kStopped, kInterrupted, kDied };
+[[nodiscard]] bool let_go(Executor &executor);
+[[nodiscard]] Stop await_stop(const Stub &stub, Executor &executor);
+
+/* --- registers.cc: between the vkernel's structures and an executor's signal frame. */
+struct Report {
+	int signal;
+	bool entered;		/* false: the guest did not run, its registers are those it was given */
+	bool compatible;	/* SIGSYS: by a 32-bit entry */
+	uint64_t trap, error, address;
+};
+/* Reads why the executor stopped; false if its mailbox makes no sense. */
+[[nodiscard]] bool read_report(Executor &executor, Report *report);
+void save_registers(const Executor &executor, trapframe *tf, vextframe *vf);
+void load_registers(const Executor &executor, const trapframe &tf, const vextframe &vf);
+void save_xsave(const Executor &executor, void *xsave);
+void load_xsave(const Executor &executor, const void *xsave);
+
+/* --- walk.cc: the vpagetable. */
+enum class Access { kRead, kWrite, kExecute };
+enum class Marking { kMark, kPeek };	/* kPeek: changes nothing, and fails where A is not set yet */
+struct Page {
+	uint64_t frame;		/* byte offset in RAM */
+	unsigned shift;		/* log2 of the pages the leaf covers: 0, 9, 18, 27, 36 */
+	bool writable;		/* RW at every level, and M set */
+	bool executable;
+};
+struct Ram {
+	uint8_t *base;
+	uint64_t bytes;
+};
+[[nodiscard]] bool walk(const Ram &ram, vpte_t root, uint64_t page_index, Access access, Marking marking, Page *page);
+
+/* --- mapper.cc: changing the guest's host mappings. Called with the map lock held. EIO: the stub is gone. */
+[[nodiscard]] int give_orders(Stub &stub, const Order *orders, unsigned count);
+[[nodiscard]] int unmap_range(Stub &stub, uint64_t start, uint64_t end);
+
+/* --- mappings.cc: the list of a vmspace. Called with the map lock held. */
+[[nodiscard]] const Mapping *find_mapping(const Vmspace &vm, uint64_t address);
+[[nodiscard]] int add_mapping(Vmspace &vm, const Mapping &mapping);
+[[nodiscard]] int remove_mappings(Vmspace &vm, uint64_t start, uint64_t end);
+[[nodiscard]] int set_roots(Vmspace &vm, uint64_t start, uint64_t end, vpte_t root);
+[[nodiscard]] bool find_space(const Vmspace &vm, uint64_t length, uint64_t *start);
+void free_mappings(Vmspace &vm);
+
+/* --- fault.cc */
+enum class Fault { kMapped, kForVkernel, kFailed };
+[[nodiscard]] Fault resolve_fault(Vmspace &vm, uint64_t address, Access access, int *error);
+
+/* --- run.cc */
+[[nodiscard]] int run_vmspace(Vmspace &vm, unsigned vcpu, trapframe *tf, vextframe *vf, void *xsave);
+
+/* --- vmspace.cc */
+void end_vmspace(Vmspace *vm);
+
+/* --- table.cc: the vmspaces by id. */
+[[nodiscard]] int table_add(Vmspace *vm);
+[[nodiscard]] Vmspace *table_acquire(void *id);		/* keeps it from being destroyed */
+void table_release(Vmspace *vm);
+[[nodiscard]] int table_remove(void *id, Vmspace **vm);
+[[nodiscard]] Vmspace *table_remove_any();
+
+}  // namespace vmspace
+#endif

@@ -1,0 +1,323 @@
+/*
+ * Stub processes: how one is made and ended, and the spawner thread.
+ *
+ * The kernel sends a stub its parent-death signal when the *thread* that made it exits, and vmspaces are made from any
+ * vCPU thread; so one long-lived thread makes them all. It keeps one spare stub ready, so that the vkernel rarely waits
+ * for the exec. The same thread looks twice a second for guests that do not answer a kick.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <new>
+
+#include "vkernel-hooks/linux/internal.h"
+
+namespace vmspace {
+namespace {
+
+constexpr int kFirstOwnFd = 8;		/* above every descriptor a stub starts with: dup2 in the child cannot collide */
+constexpr int kAttempts = 6;		/* its stack may lie where the stub belongs: once in 8,000 times */
+constexpr int kHelloTimeoutMs = 20'000;
+constexpr long kWatchIntervalNs = 500'000'000;
+constexpr size_t kChildStackBytes = 16 * 1024;
+constexpr unsigned long kNotifySetFlags = 0x40082104;	/* SECCOMP_IOCTL_NOTIF_SET_FLAGS (Linux 6.6) */
+constexpr unsigned long kSyncWakeUp = 1;		/* SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP */
+
+struct Spawner {
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	pthread_cond_t work = PTHREAD_COND_INITIALIZER;		/* for the spawner */
+	pthread_cond_t done = PTHREAD_COND_INITIALIZER;		/* for those who wait for a stub */
+	pthread_t thread;
+	bool wanted = false, stopping = false;
+	Stub *spare = nullptr;
+	int error = 0;
+};
+Spawner spawner;
+
+/* What the child of vfork needs, prepared beforehand: it shares our memory and must touch as little as possible. */
+struct ChildStart {
+	int image, socket, ram, shared;
+};
+
+int start_child(void *argument) {
+	const ChildStart &start = *static_cast<ChildStart *>(argument);
+	char name[] = "vmspace";
+	char *const arguments[] = {name, nullptr};
+	char *const environment[] = {nullptr};
+	if (dup2(start.socket, STUB_FD_SOCKET) >= 0 && dup2(start.ram, STUB_FD_RAM) >= 0
+	    && dup2(start.shared, STUB_FD_SHARED) >= 0 && syscall(SYS_close_range, 0, 2, 0) == 0
+	    && syscall(SYS_close_range, STUB_FD_SHARED + 1, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */) == 0)
+		syscall(SYS_execveat, start.image, "", arguments, environment, AT_EMPTY_PATH);
+	_exit(127);
+}
+
+int raise_fd(int fd) {
+	if (fd < 0 || fd >= kFirstOwnFd)
+		return fd;
+	const int raised = fcntl(fd, F_DUPFD_CLOEXEC, kFirstOwnFd);
+	const int saved = errno;
+	close(fd);
+	errno = saved;
+	return raised;
+}
+
+int allocate_shared(Stub *stub) {
+	const int fd = raise_fd(static_cast<int>(syscall(SYS_memfd_create, "vmspace", MFD_CLOEXEC)));
+	if (fd < 0)
+		return -1;
+	stub->shared_bytes = STUB_CTL_BYTES + static_cast<size_t>(host.vcpu_count) * STUB_MAILBOX_BYTES;
+	void *address = MAP_FAILED;
+	if (ftruncate(fd, static_cast<off_t>(stub->shared_bytes)) == 0)
+		address = mmap(nullptr, stub->shared_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (address == MAP_FAILED) {
+		const int saved = errno;
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	stub->shared = static_cast<uint8_t *>(address);
+	return fd;
+}
+
+void prepare_control(Stub *stub) {
+	const uint32_t fields[] = {host.mode, host.vcpu_count, static_cast<uint32_t>(getpid())};
+	static_assert(CTL_EXECUTORS == CTL_MODE + 4 && CTL_PARENT == CTL_MODE + 8);
+	memcpy(stub->shared + CTL_MODE, fields, sizeof fields);
+	stub->executor_count = host.vcpu_count;
+	for (unsigned i = 0; i < host.vcpu_count; i++) {
+		Executor &executor = stub->executors[i];
+		executor.slot = stub->shared + (i << CTL_SLOT_SHIFT);
+		executor.mailbox = stub->shared + STUB_CTL_BYTES + static_cast<size_t>(i) * STUB_MAILBOX_BYTES;
+		executor.stub_address = STUB_MAILBOX + static_cast<uint64_t>(i) * STUB_MAILBOX_BYTES;
+		executor.turn = 1;
+		memcpy(executor.slot + CTL_GO, &executor.turn, sizeof executor.turn);
+	}
+}
+
+/* One message of a starting stub: a hello of an executor with its listener, or the mapper's "ready". 0: end of file. */
+ssize_t receive_message(const Stub &stub, Hello *hello, int *listener) {
+	pollfd ask = {stub.socket, POLLIN, 0};
+	int ready;
+	do
+		ready = poll(&ask, 1, kHelloTimeoutMs);
+	while (ready < 0 && errno == EINTR);
+	if (ready <= 0)
+		return 0;
+	alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+	iovec data = {hello, sizeof *hello};
+	msghdr message = {};
+	message.msg_iov = &data;
+	message.msg_iovlen = 1;
+	message.msg_control = control;
+	message.msg_controllen = sizeof control;
+	const ssize_t length = recvmsg(stub.socket, &message, MSG_CMSG_CLOEXEC);
+	*listener = -1;
+	const cmsghdr *header = length > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
+	if (header != nullptr && header->cmsg_type == SCM_RIGHTS)
+		memcpy(listener, CMSG_DATA(header), sizeof *listener);
+	return length;
+}
+
+/* Waits until every task of the stub has locked itself and every executor stands in its first stop. */
+int await_start(Stub *stub) {
+	for (unsigned expected = stub->executor_count + 1; expected > 0; expected--) {
+		Hello hello;
+		int listener;
+		const ssize_t length = receive_message(*stub, &hello, &listener);
+		if (length <= 0)
+			return ECHILD;
+		if (length != sizeof hello)
+			continue;
+		if (hello.error != 0)
+			return hello.error;
+		Executor &executor = stub->executors[hello.executor];
+		executor.pid = stub->pid;
+		executor.tid = hello.tid;
+		executor.listener = raise_fd(listener);
+	}
+	for (unsigned i = 0; i < stub->executor_count; i++) {
+		Executor &executor = stub->executors[i];
+		if (executor.listener >= 0)
+			(void)!syscall(SYS_ioctl, executor.listener, kNotifySetFlags, kSyncWakeUp);	/* only for speed */
+		Stop stop;
+		do
+			stop = await_stop(*stub, executor);
+		while (stop == Stop::kInterrupted);
+		Report report;
+		if (stop == Stop::kDied || !read_report(executor, &report))
+			return ECHILD;
+	}
+	return 0;
+}
+
+int start_process(Stub *stub) {
+	const int shared = allocate_shared(stub);
+	if (shared < 0)
+		return errno;
+	int sockets[2] = {-1, -1};
+	int error = 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
+		error = errno;
+	} else {
+		prepare_control(stub);
+		stub->socket = raise_fd(sockets[0]);
+		ChildStart start = {host.image_fd, raise_fd(sockets[1]), host.ram_fd, shared};
+		alignas(16) static char stack[kChildStackBytes];	/* the spawner's alone */
+		const int pid = stub->socket < 0 || start.socket < 0 ? -1
+		    : clone(start_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &start,
+			  &stub->pidfd);
+		if (pid < 0)
+			error = errno;
+		else
+			stub->pid = pid;
+		if (start.socket >= 0)
+			close(start.socket);
+	}
+	close(shared);
+	return error;
+}
+
+int make_stub(Stub **made) {
+	int error = ECHILD;
+	for (int attempt = 0; attempt < kAttempts && error == ECHILD; attempt++) {
+		void *memory = calloc(1, sizeof(Stub));
+		if (memory == nullptr)
+			return ENOMEM;
+		Stub *stub = new (memory) Stub;
+		error = start_process(stub);
+		if (error == 0)
+			error = await_start(stub);
+		if (error == 0)
+			*made = stub;
+		else
+			stub_end(stub);
+	}
+	return error;
+}
+
+void wait_for_work() {
+	timespec until;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += kWatchIntervalNs;
+	if (until.tv_nsec >= 1'000'000'000) {
+		until.tv_nsec -= 1'000'000'000;
+		until.tv_sec++;
+	}
+	if (pthread_cond_timedwait(&spawner.work, &spawner.lock, &until) == ETIMEDOUT)
+		watch_vcpus();
+}
+
+void *spawner_main(void *) {
+	pthread_mutex_lock(&spawner.lock);
+	while (!spawner.stopping) {
+		if (!spawner.wanted) {
+			wait_for_work();
+			continue;
+		}
+		pthread_mutex_unlock(&spawner.lock);
+		Stub *stub = nullptr;
+		const int error = make_stub(&stub);
+		pthread_mutex_lock(&spawner.lock);
+		spawner.wanted = false;
+		spawner.spare = stub;
+		spawner.error = error;
+		pthread_cond_broadcast(&spawner.done);
+	}
+	pthread_mutex_unlock(&spawner.lock);
+	return nullptr;
+}
+
+void close_if_open(int fd) {
+	if (fd >= 0)
+		close(fd);
+}
+
+}  // namespace
+
+bool stub_alive(const Stub &stub) {
+	pollfd ask = {stub.pidfd, POLLIN, 0};
+	return poll(&ask, 1, 0) == 0;
+}
+
+void stub_kill(const Stub &stub) { syscall(SYS_pidfd_send_signal, stub.pidfd, SIGKILL, nullptr, 0); }
+
+void stub_end(Stub *stub) {
+	if (stub->pidfd >= 0) {
+		stub_kill(*stub);
+		siginfo_t info;
+		/* ECHILD: the vkernel ignores SIGCHLD or waited for all its children; then there is nothing to reap. */
+		while (waitid(static_cast<idtype_t>(3) /* P_PIDFD */, static_cast<id_t>(stub->pidfd), &info, WEXITED) != 0
+		    && errno == EINTR) {
+		}
+	}
+	for (Executor &executor : stub->executors)
+		close_if_open(executor.listener);
+	close_if_open(stub->socket);
+	close_if_open(stub->pidfd);
+	if (stub->shared != nullptr)
+		munmap(stub->shared, stub->shared_bytes);
+	free(stub);
+}
+
+int spawner_take(Stub **taken) {
+	for (;;) {
+		pthread_mutex_lock(&spawner.lock);
+		while (spawner.spare == nullptr) {
+			if (!spawner.wanted) {
+				spawner.wanted = true;
+				pthread_cond_signal(&spawner.work);
+			}
+			pthread_cond_wait(&spawner.done, &spawner.lock);
+			if (spawner.spare == nullptr && spawner.error != 0) {
+				const int error = spawner.error;
+				pthread_mutex_unlock(&spawner.lock);
+				return error;
+			}
+		}
+		Stub *stub = spawner.spare;
+		spawner.spare = nullptr;
+		spawner.wanted = true;
+		pthread_cond_signal(&spawner.work);
+		pthread_mutex_unlock(&spawner.lock);
+		if (stub_alive(*stub)) {
+			*taken = stub;
+			return 0;
+		}
+		stub_end(stub);		/* somebody killed the spare */
+	}
+}
+
+int spawner_start() {
+	spawner.stopping = spawner.wanted = false;
+	spawner.error = 0;
+	sigset_t all, before;		/* no handler of the vkernel may run in the child, which shares its memory */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	const int error = pthread_create(&spawner.thread, nullptr, spawner_main, nullptr);
+	pthread_sigmask(SIG_SETMASK, &before, nullptr);
+	return error;
+}
+
+void spawner_stop() {
+	pthread_mutex_lock(&spawner.lock);
+	spawner.stopping = true;
+	pthread_cond_signal(&spawner.work);
+	pthread_mutex_unlock(&spawner.lock);
+	pthread_join(spawner.thread, nullptr);
+	if (spawner.spare != nullptr)
+		stub_end(spawner.spare);
+	spawner.spare = nullptr;
+}
+
+}  // namespace vmspace
