@@ -10,8 +10,13 @@ namespace minivk {
 
 struct WinSize { uint16_t rows, cols, xpixel, ypixel; };
 
+// What the loop of a vCPU calls, under the kernel lock, when the host has news. Implemented by the guest's device drivers.
+void console_interrupt();	// the console may be readable or writable again
+void console_resized();		// host_console_size() has changed: SIGWINCH
+void disk_interrupt();		// some DiskRequest is done, or the disk accepts requests again
+
 // After host_console_read returned bytes and the reader stopped for want of room, the reader calls it again by itself when it
-// has room; after 0 the next console_poll() tells it. After -1 there is no more input ever.
+// has room; after 0 the next console_interrupt() tells it. After -1 there is no more input ever.
 // Console: never blocks. Bytes moved, 0 when it would block, -1 end of input.
 long host_console_read(void *to, size_t bytes);
 long host_console_write(const void *from, size_t bytes);
@@ -36,7 +41,7 @@ bool host_disk_writable();
 void host_disk_submit(DiskRequest *);	// state 0 -> 1 -> 2; refused (stays 0) while the disk is stopped for a checkpoint
 
 // Stops and starts the disk for a checkpoint: while stopped, submitted requests stay at state 0; after the start
-// disk_restart() is called, and the driver submits those again.
+// disk_interrupt() is called, and the driver submits those again.
 void host_disk_stop();
 bool host_disk_idle();		// nothing with the host any more
 void host_disk_start();

@@ -60,6 +60,7 @@ struct Kernel {
 	uint32_t cpu_count = 1;
 	uint32_t xsave_bytes = 0;
 	uint64_t xcr0 = 0;
+	int ram_fd = -1;		// of this process: set anew by a thaw
 	char name[64] = {};
 
 	// mem.cc
@@ -82,7 +83,10 @@ struct Kernel {
 	int32_t exit_status = 0;
 	UnknownCall unknown[512] = {};
 
-	FilesState *files = nullptr;		// the file-system side, made in vfs_boot
+	// the file-system side
+	Ref<Inode> root;
+	Tty *tty = nullptr;			// the console
+	struct FsGlobals *fs = nullptr;		// whatever else it needs, made in vfs_boot
 
 	CkptState ckpt;
 };

@@ -55,25 +55,28 @@ public:
 
 	bool make_vmspace();			// also after a thaw
 private:
-	friend class TableWalk;
 	vpte_t *leaf(uint64_t va, bool make);	// null: no table (and none could be made)
 	void clear_range(uint64_t from, uint64_t to);
 	void free_tables();
 	void invalidate(uint64_t from, uint64_t to);
-	bool install(vpte_t *slot, Frame, uint64_t bits);
-	FaultResult fault_private(const Mapping &, vpte_t *, uint64_t va, Access);
-	FaultResult fault_shared(const Mapping &, vpte_t *, uint64_t va, Access);
+	void free_empty_tables(uint64_t from, uint64_t to);
+	void protect_range(uint64_t from, uint64_t to, uint32_t prot, bool shared);
+	bool install(vpte_t *slot, Frame, uint64_t va, uint64_t bits);
+	FaultResult fault_in(const Mapping &, vpte_t *, uint64_t va, Access);
+	FaultResult break_sharing(const Mapping &, vpte_t *, uint64_t va);
 	void fault_around(const Mapping &, uint64_t va);
 	bool grow_stack(uint64_t va);
 	uint64_t find_room(uint64_t bytes, uint64_t hint) const;
 	void split(uint64_t at);
 	void merge_around(uint64_t at);
 	bool copy_tables(AddressSpace &to, const Mapping &);
+	bool move_pages(uint64_t from, uint64_t to, uint64_t bytes);
 
 	KMap<uint64_t, Mapping> mappings_;	// by start
 	Frame root_ = kNoFrame;
 	bool has_vmspace_ = false;
 	uint64_t mapped_bytes_ = 0, resident_ = 0;
+	uint64_t room_below_ = 0;		// above it no gap was found lately
 };
 
 // Memory that is shared and has no name: MAP_SHARED | MAP_ANONYMOUS.
