@@ -1,0 +1,145 @@
+#include "bin/command.h"
+#include "bin/image_file.h"
+#include "bin/rundir.h"
+#include "bin/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+namespace tool {
+
+enum class Kind { kImage, kSidecar, kOther };
+
+// By its first bytes. False with *problem: it cannot be read.
+static bool kind_of(const char *path, Kind *kind, std::string *problem)
+{
+	char magic[8] = {};
+	Fd fd(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+	if (!fd || read(fd.get(), magic, sizeof magic) < 0) {
+		*problem = printable(path) + ": " + strerror(errno) +
+		    (errno == ENOENT ? " (NOT_FOUND)" : errno == EACCES ? " (PERMISSION)" : " (IO_ERROR)") +
+		    "; name an image or the file of a disk";
+		return false;
+	}
+	*kind = memcmp(magic, VKCKPT_MAGIC, 8) == 0 ? Kind::kImage :
+	    memcmp(magic, VKCKPT_SIDECAR_MAGIC, 8) == 0 ? Kind::kSidecar : Kind::kOther;
+	return true;
+}
+
+static int discard_disk(const char *path)
+{
+	vkckpt_f_sidecar sidecar;
+	vkckpt_error error{};
+	int result = vkckpt_disk_inspect(path, &sidecar, &error);
+	if (result == -ENOENT)
+		return refuse("%s: neither an image nor a disk of a vkernel: there is no %s%s (NOT_FOUND); name an image or a disk",
+		    printable(path).c_str(), printable(path).c_str(), VKCKPT_SIDECAR_SUFFIX);
+	if (result < 0)
+		return refuse("%s", printable(field(error.message)).c_str());
+	if (sidecar.state == VKCKPT_DISK_IDLE) {
+		printf("%s: no image waits for it, there is nothing to forget\n", printable(path).c_str());
+		return finish_output(kYes);
+	}
+	if (vkckpt_disk_discard(path, &error) < 0)
+		return refuse("%s", printable(field(error.message)).c_str());
+	if (sidecar.state == VKCKPT_DISK_SUSPENDED)
+		printf("%s: forgotten that %s suspended it; that image cannot be thawed any more, the disk boots as after a"
+		    " power failure\n", printable(path).c_str(), printable(field(sidecar.image_path)).c_str());
+	else
+		printf("%s: its last vkernel ended without saying so; forgotten\n", printable(path).c_str());
+	return finish_output(kYes);
+}
+
+// One disk of an image: true when it does not wait for the image (any more).
+static bool release_disk(const ImageFile &image, const Device &device)
+{
+	DiskReport report = image.disk(device);
+	std::string label = printable(device.name) + " (" + printable(device.path()) + ")";
+	switch (report.state) {
+	case DiskState::kWaiting:
+	case DiskState::kChanged: {
+		vkckpt_error error{};
+		if (vkckpt_disk_discard(device.path().c_str(), &error) < 0) {
+			refuse("%s", printable(field(error.message)).c_str());
+			return false;
+		}
+		printf("%s: forgotten that this image suspended it; it boots as after a power failure\n", label.c_str());
+		return true;
+	}
+	case DiskState::kInUse:
+	case DiskState::kIdle:
+	case DiskState::kOther:
+	case DiskState::kNoSidecar:
+		printf("%s: %s; left as it is\n", label.c_str(), report.sentence.c_str());
+		return true;
+	case DiskState::kMissing:
+		refuse("%s: %s (DISK_MISSING); discard it by its path where it lies", label.c_str(), report.sentence.c_str());
+		return false;
+	case DiskState::kUnreadable:
+		refuse("%s", report.sentence.c_str());
+		return false;
+	}
+	return false;
+}
+
+static int discard_image(const char *path, bool remove_file)
+{
+	ImageFile image;
+	std::string problem;
+	if (!image.open(path, &problem))
+		return refuse("%s (the disks of an image that cannot be read are discarded by their own paths)", problem.c_str());
+	size_t disks = 0;
+	bool all = true;
+	for (const Device &device : image.devices())
+		if (device.fenced) {
+			disks++;
+			all &= release_disk(image, device);
+		}
+	fflush(stdout);
+	if (!all)
+		return refuse("%s: kept, because not every disk could be released (DISK_MISSING)", printable(path).c_str());
+	const char *reason = disks ? "no disk waits for it any more" : "it has no writable disk, so nothing waited for it";
+	if (!remove_file) {
+		printf("%s: %s; the file may be removed\n", printable(path).c_str(), reason);
+		return finish_output(kYes);
+	}
+	if (unlink(path) != 0)
+		return refuse("%s: cannot be removed: %s (PERMISSION); %s", printable(path).c_str(), strerror(errno), reason);
+	printf("%s: %s; removed\n", printable(path).c_str(), reason);
+	return finish_output(kYes);
+}
+
+static int run_discard(const Command &command, const Arguments &arguments)
+{
+	const char *path = arguments.operands[0];
+	Kind kind;
+	std::string problem;
+	if (!kind_of(path, &kind, &problem))
+		return refuse("%s", problem.c_str());
+	switch (kind) {
+	case Kind::kImage:
+		return discard_image(path, arguments.remove);
+	case Kind::kSidecar:
+		return refuse("%s: this is a disk's sidecar (BAD_ARGUMENT); name the disk itself, without %s",
+		    printable(path).c_str(), VKCKPT_SIDECAR_SUFFIX);
+	case Kind::kOther:
+		if (arguments.remove)
+			return misuse(command, "discard: %s: --remove is for images, a disk is never removed",
+			    printable(path).c_str());
+		return discard_disk(path);
+	}
+	return kNo;
+}
+
+const Command kDiscard = {
+	"discard", "[--remove] IMAGE|DISK", "gives up a suspended state, so that its disks boot again",
+	"An image: every disk that it suspended forgets it. A disk: it forgets whichever image suspended it.\n"
+	"The state in the image's RAM is lost for good; the disk is as after a power failure.\n"
+	"  -R, --remove   remove the image's file when no disk waits for it any more\n",
+	"R", 1, 1, run_discard,
+};
+
+}  // namespace tool

@@ -1,0 +1,143 @@
+// suspend and checkpoint: the same request, but for what the vkernel does after the commit.
+#include "bin/command.h"
+#include "bin/request.h"
+#include "bin/text.h"
+
+#include <vkckpt/error.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+namespace tool {
+
+// The one vkernel meant, or false after saying why there is none.
+static bool find_one(const char *word, Entry *out)
+{
+	RunDirectory directory;
+	std::string problem;
+	if (!directory.open(&problem)) {
+		refuse("%s", problem.c_str());
+		return false;
+	}
+	std::vector<Entry> found = directory.find(word);
+	if (found.size() == 1) {
+		*out = std::move(found[0]);
+		return true;
+	}
+	if (found.empty()) {
+		refuse("%s: no running vkernel has this name or pid in %s (NOT_FOUND); nothing was sent; see `vkckpt list'",
+		    printable(word).c_str(), printable(directory.path()).c_str());
+		return false;
+	}
+	std::string pids;
+	for (const Entry &entry : found)
+		pids += (pids.empty() ? "" : ", ") + std::to_string(entry.words.pid);
+	refuse("%s: %zu vkernels have this name: pid %s (BAD_ARGUMENT); nothing was sent; name one by its pid",
+	    printable(word).c_str(), found.size(), pids.c_str());
+	return false;
+}
+
+static std::string place_of(const Entry &entry)
+{
+	std::string image = entry.image();
+	if (image.empty())
+		return "the descriptor it was started with";
+	struct stat facts;
+	std::string text = printable(image);
+	if (stat(image.c_str(), &facts) == 0)
+		text += ", " + human_size(static_cast<uint64_t>(facts.st_size));
+	return text;
+}
+
+static int tell_success(const Entry &entry, const Order &order, const Outcome &outcome)
+{
+	bool suspend = order.action == VKCKPT_ACTION_EXIT;
+	const char *late = outcome.was_cancelled ? " after all: the cancellation came after the commit" : "";
+	printf("%s: %s %s (%s)%s%s\n", entry.label().c_str(), suspend ? "suspended to" : "checkpoint written to",
+	    place_of(entry).c_str(), human_duration(outcome.elapsed_ns).c_str(), late, suspend ? "" : "; it runs on");
+	return finish_output(kYes);
+}
+
+// The library's sentence names the thing, the reason and the remedy; without one the reason code's own text does.
+static std::string sentence_of(const Outcome &outcome)
+{
+	if (!outcome.message.empty())
+		return printable(outcome.message);
+	return std::string(vkckpt_reason_text(outcome.reason)) + ": " + strerror(outcome.code) + " (" +
+	    vkckpt_reason_name(outcome.reason) + "); " + vkckpt_reason_remedy(outcome.reason);
+}
+
+static int tell(const Entry &entry, const Order &order, const Outcome &outcome)
+{
+	const std::string label = entry.label();
+	const char *what = order.action == VKCKPT_ACTION_EXIT ? "suspend" : "checkpoint";
+	switch (outcome.end) {
+	case End::kCommitted:
+		return tell_success(entry, order, outcome);
+	case End::kFailed:
+		return refuse("%s: %s failed, the vkernel runs on: %s", label.c_str(), what, sentence_of(outcome).c_str());
+	case End::kCancelled:
+		if (outcome.interrupted)
+			return refuse("%s: %s cancelled on your interrupt, the vkernel runs on (CANCELLED)", label.c_str(), what);
+		return refuse("%s: %s not complete after %u s and cancelled, the vkernel runs on (CANCELLED); allow more time "
+		    "with -t", label.c_str(), what, order.timeout_s);
+	case End::kBusy:
+		return refuse("%s: it is serving another request, this one was refused (BUSY); wait until `vkckpt list' says"
+		    " running", label.c_str());
+	case End::kDied:
+		return refuse("%s: the process ended before its image was committed (NOT_FOUND); no new image was written, an"
+		    " older one is as it was", label.c_str());
+	case End::kStays:
+		return refuse("%s: suspended to %s, but the process has not ended (SYSTEM); it runs no guest any more: kill -9"
+		    " %llu", label.c_str(), place_of(entry).c_str(), static_cast<unsigned long long>(entry.words.pid));
+	case End::kOverwritten:
+		return refuse("%s: the request ended, but another one followed at once and its result took the place of this"
+		    " one's (BUSY); see `vkckpt list' and the image", label.c_str());
+	case End::kAbandoned:
+		return refuse("%s: gave up waiting for the cancellation (CANCELLED); whether the vkernel runs on is not known:"
+		    " see `vkckpt list'", label.c_str());
+	}
+	return kNo;
+}
+
+static int request(const Arguments &arguments, uint32_t action)
+{
+	Entry entry;
+	if (!find_one(arguments.operands[0], &entry))
+		return kNo;
+	Order order{action, arguments.ram_only ? uint32_t{VKCKPT_REQUEST_RAM_ONLY} : 0, arguments.timeout_s};
+	Outcome outcome{End::kFailed};
+	std::string problem;
+	if (!serve(entry, order, &outcome, &problem))
+		return refuse("%s", problem.c_str());
+	return tell(entry, order, outcome);
+}
+
+static int run_suspend(const Command &, const Arguments &arguments)
+{
+	return request(arguments, VKCKPT_ACTION_EXIT);
+}
+
+static int run_checkpoint(const Command &, const Arguments &arguments)
+{
+	return request(arguments, VKCKPT_ACTION_CONTINUE);
+}
+
+const Command kSuspend = {
+	"suspend", "[-t seconds] NAME|PID", "writes a vkernel's image and ends it",
+	"Returns when the image is committed and the process is gone. ^C cancels the request.\n"
+	"  -t, --timeout=seconds   then cancel; returns once it is certain that the vkernel runs on\n",
+	"t:", 1, 1, run_suspend,
+};
+
+const Command kCheckpoint = {
+	"checkpoint", "[-t seconds] [--ram-only] NAME|PID", "writes a vkernel's image while it runs on",
+	"Returns when the image is committed. ^C cancels the request.\n"
+	"  -t, --timeout=seconds   then cancel; returns once it is certain that the vkernel runs on\n"
+	"  -r, --ram-only          leave writable disks out: the image thaws only on disks that were put back\n"
+	"                          to what they were at this moment\n",
+	"rt:", 1, 1, run_checkpoint,
+};
+
+}  // namespace tool

@@ -1,0 +1,56 @@
+#include "bin/command.h"
+#include "bin/progress.h"
+#include "bin/text.h"
+
+#include <vkckpt/image.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace tool {
+
+namespace {
+struct Reading {
+	Progress progress;
+	uint64_t bytes, total;
+};
+}  // namespace
+
+static void on_progress(void *argument, uint64_t bytes)
+{
+	Reading *reading = static_cast<Reading *>(argument);
+	reading->bytes = bytes;
+	reading->progress.show("verifying", bytes, reading->total);
+}
+
+static int run_verify(const Command &, const Arguments &arguments)
+{
+	std::string path = arguments.operands[0];
+	bool is_stdin = path == "-";
+	std::string label = is_stdin ? "standard input" : printable(path);
+	struct stat facts{};
+	if ((is_stdin ? fstat(STDIN_FILENO, &facts) : stat(path.c_str(), &facts)) != 0 || !S_ISREG(facts.st_mode))
+		facts.st_size = 0;
+	Reading reading{Progress(label), 0, static_cast<uint64_t>(facts.st_size)};
+	vkckpt_error error{};
+	int result = vkckpt_image_verify(is_stdin ? nullptr : path.c_str(), is_stdin ? STDIN_FILENO : -1, on_progress, &reading,
+	    &error);
+	reading.progress.clear();
+	if (result < 0)
+		return refuse("%s", printable(field(error.message)).c_str());
+	if (!arguments.quiet)
+		printf("%s: good: every byte was checked and every frame decoded (%s)\n", label.c_str(),
+		    human_size(reading.bytes ? reading.bytes : reading.total).c_str());
+	return finish_output(kYes);
+}
+
+const Command kVerify = {
+	"verify", "[-q] FILE", "reads a whole image and checks every byte of it",
+	"FILE may be - for standard input. Status 0: good, 1: damaged, truncated, not an image or not readable.\n"
+	"  -q, --quiet   say nothing if it is good\n",
+	"q", 1, 1, run_verify,
+};
+
+}  // namespace tool

@@ -1,0 +1,47 @@
+// What the commands of vkckpt share: how they are described, how they read their arguments, how they answer.
+#ifndef VKCKPT_BIN_COMMAND_H
+#define VKCKPT_BIN_COMMAND_H
+
+#include <string>
+#include <vector>
+
+namespace tool {
+
+// Exit status, a promise of vkckpt(1).
+constexpr int kYes = 0;
+constexpr int kNo = 1;		// a negative answer: it failed, it is not there, it is damaged
+constexpr int kMisuse = 2;	// the command line makes no sense
+
+struct Arguments {
+	bool json = false;
+	bool quiet = false;
+	bool ram_only = false;
+	bool remove = false;
+	unsigned timeout_s = 0;		// 0: none given
+	std::string fields;
+	std::vector<const char *> operands;
+};
+
+struct Command {
+	const char *name;
+	const char *synopsis;
+	const char *summary;		// one line for vkckpt --help
+	const char *help;		// the rest of vkckpt NAME --help
+	const char *options;		// letters as for getopt(3), out of "jqrRt:o:"
+	size_t operands_min, operands_max;
+	int (*run)(const Command &, const Arguments &);
+};
+
+extern const Command kList, kSuspend, kCheckpoint, kDiscard, kInfo, kVerify, kVmspaces, kSignals;
+
+// Prints "vkckpt: ..." on stderr and returns kNo.
+[[gnu::format(printf, 1, 2)]] int refuse(const char *format, ...);
+// The same for something that goes on.
+[[gnu::format(printf, 1, 2)]] void warn_line(const char *format, ...);
+// Prints the sentence and the synopsis; returns kMisuse.
+[[gnu::format(printf, 2, 3)]] int misuse(const Command &, const char *format, ...);
+// Output that was lost (a full disk, a closed pipe) is a negative answer too.
+int finish_output(int status);
+
+}  // namespace tool
+#endif

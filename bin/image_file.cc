@@ -1,0 +1,161 @@
+#include "bin/image_file.h"
+#include "bin/text.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+namespace tool {
+
+ImageFile::~ImageFile()
+{
+	if (image_)
+		vkckpt_image_close(image_);
+}
+
+bool ImageFile::open(const char *path, std::string *problem)
+{
+	vkckpt_error error{};
+	if (vkckpt_image_open(path, &image_, &error) == 0)
+		return true;
+	image_ = nullptr;
+	*problem = printable(field(error.message));
+	return false;
+}
+
+// Copies the fixed head of each record of a type and hands over the rest. A record of a newer version may be longer; the
+// reader has refused shorter ones.
+template <class Head, class Take> static void each_record(const vkckpt_image *image, uint32_t type, Take take)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; const void *payload = vkckpt_image_record(image, type, i, &bytes); i++) {
+		if (bytes < sizeof(Head))
+			continue;
+		Head head;
+		memcpy(&head, payload, sizeof head);
+		take(i, head, static_cast<const char *>(payload) + sizeof head, bytes - sizeof head);
+	}
+}
+
+static std::vector<Setting> settings_of(const vkckpt_source *source)
+{
+	std::vector<Setting> settings;
+	const char *key;
+	const void *value;
+	uint32_t type;
+	size_t bytes;
+	for (size_t k = 0; source && vkckpt_source_entry(source, k, &key, &type, &value, &bytes) == 1; k++) {
+		Setting setting{key, type, 0, ""};
+		if (type == VKCKPT_VALUE_U64 && bytes == sizeof setting.number)
+			memcpy(&setting.number, value, sizeof setting.number);
+		else if (type == VKCKPT_VALUE_STRING)
+			setting.text = field(static_cast<const char *>(value), bytes);
+		else
+			setting.text.assign(static_cast<const char *>(value), bytes);
+		settings.push_back(std::move(setting));
+	}
+	return settings;
+}
+
+std::vector<Device> ImageFile::devices() const
+{
+	std::vector<Device> out;
+	each_record<vkckpt_f_device>(image_, VKCKPT_REC_DEVICE, [&](size_t i, const vkckpt_f_device &head, const char *, size_t) {
+		out.push_back({field(head.device_class), field(head.name), head.version, head.policy, (head.flags & 1) != 0,
+		    settings_of(vkckpt_image_device(image_, i))});
+	});
+	return out;
+}
+
+std::vector<Vmspace> ImageFile::vmspaces() const
+{
+	std::vector<Vmspace> out;
+	auto take = [&](size_t, const vkckpt_f_vmspace &head, const char *rest, size_t bytes) {
+		Vmspace space{head, {}};
+		size_t count = std::min<size_t>(head.mapping_count, bytes / sizeof(vkckpt_f_mapping));
+		space.mappings.resize(count);
+		if (count)
+			memcpy(space.mappings.data(), rest, count * sizeof(vkckpt_f_mapping));
+		out.push_back(std::move(space));
+	};
+	each_record<vkckpt_f_vmspace>(image_, VKCKPT_REC_VMSPACE, take);
+	return out;
+}
+
+std::vector<vkckpt_f_region> ImageFile::regions() const
+{
+	std::vector<vkckpt_f_region> out;
+	auto take = [&](size_t, const vkckpt_f_region &head, const char *, size_t) { out.push_back(head); };
+	each_record<vkckpt_f_region>(image_, VKCKPT_REC_REGION, take);
+	return out;
+}
+
+std::vector<vkckpt_f_vcpu> ImageFile::vcpus() const
+{
+	std::vector<vkckpt_f_vcpu> out;
+	auto take = [&](size_t, const vkckpt_f_vcpu &head, const char *, size_t) { out.push_back(head); };
+	each_record<vkckpt_f_vcpu>(image_, VKCKPT_REC_VCPU, take);
+	return out;
+}
+
+std::string Device::path() const
+{
+	for (const Setting &setting : settings)
+		if (setting.key == "path" && setting.type == VKCKPT_VALUE_STRING)
+			return setting.text;
+	return "";
+}
+
+// On the host of the checkpoint the disk must be the same file, unchanged; elsewhere at least of the same size.
+static bool looks_changed(const struct stat &facts, const vkckpt_f_sidecar &then)
+{
+	if (static_cast<uint64_t>(facts.st_size) != then.size_bytes && S_ISREG(facts.st_mode))
+		return true;
+	bool same_file = facts.st_dev == then.device && facts.st_ino == then.inode;
+	uint64_t ctime_ns = static_cast<uint64_t>(facts.st_ctim.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(facts.st_ctim.tv_nsec);
+	return same_file && S_ISREG(facts.st_mode) && ctime_ns != then.ctime_ns;
+}
+
+DiskReport ImageFile::disk(const Device &device) const
+{
+	DiskReport report{DiskState::kMissing, "", {}};
+	const std::string path = device.path();
+	struct stat facts;
+	if (path.empty()) {
+		report.sentence = "its configuration names no file";
+		return report;
+	}
+	if (stat(path.c_str(), &facts) != 0) {
+		report.sentence = printable(path) + " is not here (" + strerror(errno) + "); thaw where it is, or name its place with -o " +
+		    printable(device.name) + ".path=FILE";
+		return report;
+	}
+	vkckpt_error error{};
+	int result = vkckpt_disk_inspect(path.c_str(), &report.sidecar, &error);
+	if (result < 0) {
+		report.state = result == -ENOENT ? DiskState::kNoSidecar : DiskState::kUnreadable;
+		report.sentence = result == -ENOENT ? "has no sidecar " + printable(path) + VKCKPT_SIDECAR_SUFFIX +
+		    ": nothing says that it is still as it was" : printable(field(error.message));
+		return report;
+	}
+	if (report.sidecar.state == VKCKPT_DISK_RUNNING) {
+		report.state = DiskState::kInUse;
+		report.sentence = "a vkernel (pid " + std::to_string(report.sidecar.holder_pid) +
+		    ") has run on it since: this image is spent";
+	} else if (report.sidecar.state != VKCKPT_DISK_SUSPENDED) {
+		report.state = DiskState::kIdle;
+		report.sentence = "was used or discarded since: this image is spent";
+	} else if (!same(report.sidecar.image_id, header().image_id)) {
+		report.state = DiskState::kOther;
+		report.sentence = "is suspended by another image (" + printable(field(report.sidecar.image_path)) + ")";
+	} else if (looks_changed(facts, report.sidecar)) {
+		report.state = DiskState::kChanged;
+		report.sentence = "was changed since the checkpoint (DISK_CHANGED): the thaw will be refused";
+	} else {
+		report.state = DiskState::kWaiting;
+		report.sentence = "is suspended by this image: it can be thawed";
+	}
+	return report;
+}
+
+}  // namespace tool

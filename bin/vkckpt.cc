@@ -1,0 +1,164 @@
+// vkckpt: looks after running vkernels and their images. Manual: vkckpt(1).
+#include "bin/command.h"
+
+#include <vkckpt/vkckpt.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+namespace tool {
+
+const Command *const kCommands[] = {
+	&kList, &kSuspend, &kCheckpoint, &kDiscard, &kInfo, &kVerify, &kVmspaces, &kSignals,
+};
+constexpr unsigned kTimeoutMax_s = 7 * 24 * 3600;
+
+static void say(const char *format, va_list arguments)
+{
+	fflush(stdout);
+	fputs("vkckpt: ", stderr);
+	vfprintf(stderr, format, arguments);
+	fputc('\n', stderr);
+}
+
+int refuse(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	say(format, arguments);
+	va_end(arguments);
+	return kNo;
+}
+
+void warn_line(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	say(format, arguments);
+	va_end(arguments);
+}
+
+int misuse(const Command &command, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	say(format, arguments);
+	va_end(arguments);
+	fprintf(stderr, "usage: vkckpt %s %s\n", command.name, command.synopsis);
+	return kMisuse;
+}
+
+int finish_output(int status)
+{
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return refuse("standard output: %s (IO_ERROR); the answer is incomplete", strerror(errno));
+	return status;
+}
+
+static void print_usage(FILE *to)
+{
+	fputs("usage: vkckpt COMMAND [options] ...\n\n", to);
+	for (const Command *command : kCommands)
+		fprintf(to, "  %-11s %s\n", command->name, command->summary);
+	fputs("\nvkckpt COMMAND --help says more about one; vkckpt(1) all of it.\n", to);
+}
+
+static int print_help(const Command &command)
+{
+	printf("usage: vkckpt %s %s\n\n%s.\n%s", command.name, command.synopsis, command.summary, command.help);
+	return finish_output(kYes);
+}
+
+static const option kLongOptions[] = {
+	{"json", no_argument, nullptr, 'j'},
+	{"quiet", no_argument, nullptr, 'q'},
+	{"ram-only", no_argument, nullptr, 'r'},
+	{"remove", no_argument, nullptr, 'R'},
+	{"timeout", required_argument, nullptr, 't'},
+	{"output", required_argument, nullptr, 'o'},
+	{"help", no_argument, nullptr, 'h'},
+	{},
+};
+
+// One option into *arguments: 0, or the exit status.
+static int take_option(const Command &command, int letter, Arguments *arguments)
+{
+	const char *problem = nullptr;
+	switch (letter) {
+	case 'j': arguments->json = true; return 0;
+	case 'q': arguments->quiet = true; return 0;
+	case 'r': arguments->ram_only = true; return 0;
+	case 'R': arguments->remove = true; return 0;
+	case 'o': arguments->fields = optarg; return 0;
+	case 't':
+		arguments->timeout_s = strtonum(optarg, 1, kTimeoutMax_s, &problem);
+		if (problem)
+			return misuse(command, "%s: -t %s: %s; whole seconds, 1 to %u", command.name, optarg, problem,
+			    kTimeoutMax_s);
+		return 0;
+	}
+	return misuse(command, "%s: this option is not known here", command.name);
+}
+
+static int run_command(const Command &command, int argc, char **argv)
+{
+	Arguments arguments;
+	std::string letters = std::string("h") + command.options;
+	int letter;
+	opterr = 0;
+	while ((letter = getopt_long(argc, argv, letters.c_str(), kLongOptions, nullptr)) != -1) {
+		if (letter == 'h')
+			return print_help(command);
+		// Long options are one table for all commands: whether this one takes it, its letters say.
+		if (letter == '?' || !strchr(command.options, letter))
+			return misuse(command, "%s: %s: this option is not known here or lacks its value", command.name,
+			    argv[optind - 1]);
+		if (int status = take_option(command, letter, &arguments))
+			return status;
+	}
+	arguments.operands.assign(argv + optind, argv + argc);
+	if (arguments.operands.size() < command.operands_min)
+		return misuse(command, "%s: something to work on is missing", command.name);
+	if (arguments.operands.size() > command.operands_max)
+		return misuse(command, "%s: %s: one argument too many", command.name,
+		    arguments.operands[command.operands_max]);
+	for (const char *operand : arguments.operands)
+		if (*operand == '\0')
+			return misuse(command, "%s: an empty name", command.name);
+	return command.run(command, arguments);
+}
+
+static int run(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_usage(stderr);
+		return kMisuse;
+	}
+	std::string word = argv[1];
+	if (word == "--help" || word == "-h" || word == "help") {
+		print_usage(stdout);
+		return finish_output(kYes);
+	}
+	if (word == "--version" || word == "-V") {
+		printf("vkckpt %s (image format %d.%d)\n", VKCKPT_LIBRARY_VERSION, VKCKPT_VERSION_MAJOR,
+		    VKCKPT_VERSION_MINOR);
+		return finish_output(kYes);
+	}
+	for (const Command *command : kCommands)
+		if (word == command->name)
+			return run_command(*command, argc - 1, argv + 1);
+	warn_line("%s: no such command", argv[1]);
+	print_usage(stderr);
+	return kMisuse;
+}
+
+}  // namespace tool
+
+int main(int argc, char **argv)
+{
+	return tool::run(argc, argv);
+}
