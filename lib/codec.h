@@ -21,7 +21,14 @@ size_t lz4_encode(void *state, const void *source, size_t source_bytes, void *ou
 // Exactly out_bytes, or false: damaged. Never writes behind out_bytes, never reads behind stored_bytes.
 bool lz4_decode(const void *stored, size_t stored_bytes, void *out, size_t out_bytes);
 
-inline unsigned mask_count(uint16_t mask) { return static_cast<unsigned>(__builtin_popcount(mask)); }
+// Without __builtin_popcount, which calls libgcc where the processor is not known to have the instruction.
+inline unsigned mask_count(uint16_t mask)
+{
+	unsigned m = mask - ((mask >> 1) & 0x5555u);
+	m = (m & 0x3333u) + ((m >> 2) & 0x3333u);
+	m = (m + (m >> 4)) & 0x0f0fu;
+	return (m + (m >> 8)) & 0x1fu;
+}
 inline unsigned mask_first(uint16_t mask) { return static_cast<unsigned>(__builtin_ctz(mask)); }
 // The frames of the mask lie one after the other.
 inline bool mask_contiguous(uint16_t mask)

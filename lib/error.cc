@@ -107,6 +107,9 @@ Status fail(int code, uint32_t reason, const char *where, const char *subject, u
 	status.where = where;
 	status.number = number;
 	(void)text_copy(status.subject, sizeof status.subject, subject ? subject : "");
+	for (char &c : status.subject)	// a name out of a damaged image must not steer the reader's terminal
+		if (c != '\0' && (static_cast<unsigned char>(c) < 0x20 || c == 0x7f))
+			c = '?';
 	return status;
 }
 

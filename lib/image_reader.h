@@ -21,11 +21,13 @@ struct ChunkTarget {
 
 class ImageReader {
 public:
-	// fd stays the caller's and stands at the image's first byte. Maps the reader's own memory (about 18 MiB).
+	// fd stays the caller's and stands at the image's first byte. Maps the reader's own memory (about 1.5 MiB; for RAM, a bit
+	// per frame more).
 	Status open(int fd);
 	void watch(void (*progress)(void *, uint64_t bytes), void *arg) { in_.watch(progress, arg); }
 	Status read_head();
 	ImageHead &head() { return head_; }
+	const ImageHead &head() const { return head_; }
 	// All groups, statistics, index, trailer, end of file. What was delivered counts only when this succeeds.
 	Status read_ram(const ChunkTarget &);
 	const struct vkckpt_f_stats &stats() const { return stats_; }
@@ -34,27 +36,31 @@ public:
 
 private:
 	struct Sum { uint64_t low = 0, high = 0; };	// of the digests of descriptors, whatever their order
-	Status next_record(struct vkckpt_f_record &);
-	Status finish_record(const struct vkckpt_f_record &, DigestStream &);
+	Status next_record(struct vkckpt_f_record &, bool *known);
+	static void begin_payload(const struct vkckpt_f_record &, DigestStream &);
+	Status end_payload(const struct vkckpt_f_record &, DigestStream &);
 	Status read_payload(const struct vkckpt_f_record &, void *out);
 	Status skip_record(const struct vkckpt_f_record &);
+	Status begin_ram();
 	Status read_group(const struct vkckpt_f_record &, const ChunkTarget &);
 	Status read_group_data(const struct vkckpt_f_group &, const ChunkTarget &);
+	Status read_stats(const struct vkckpt_f_record &);
 	Status read_index(const struct vkckpt_f_record &);
+	Status check_index_entry(const struct vkckpt_f_chunk &, const struct vkckpt_f_chunk &before, Sum &);
 	Status read_trailer();
 	Status claim_frames(const struct vkckpt_f_chunk &);
 	Status deliver(const struct vkckpt_f_chunk &, const uint8_t *stored, const ChunkTarget &);
 	static void sum_add(Sum &, const struct vkckpt_f_chunk &);
 
 	Arena arena_;				// buffers
-	Arena bitmap_arena_;			// a bit per frame: each occurs once
+	Arena present_arena_;
 	Input in_;
 	ImageHead head_;
 	struct vkckpt_f_stats stats_ = {};
 	uint8_t *group_ = nullptr;		// payload of a group's record
-	uint8_t *data_ = nullptr;
-	uint8_t *scratch_ = nullptr;
-	uint16_t *present_ = nullptr;		// of each chunk: frames seen
+	uint8_t *data_ = nullptr;		// stored bytes, a batch at a time; pieces of other records
+	uint8_t *scratch_ = nullptr;		// one decoded chunk
+	uint16_t *present_ = nullptr;		// of each chunk, frames seen: each occurs once
 	uint64_t first_chunk_[VKCKPT_MAX_SEGMENTS + VKCKPT_MAX_REGIONS + 1] = {};
 	uint64_t sequence_ = 0;
 	uint64_t chunk_count_ = 0;

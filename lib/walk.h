@@ -18,7 +18,7 @@ struct PageTableFormat {
 	const char *name;
 	uint32_t id;			// enum vkckpt_pagetable_format
 	uint8_t levels;			// of tables: 4 for 512^4 frames
-	uint8_t superpage_levels;	// bit l: an entry of a level-l table may map directly (level 1 holds leaves); bit `levels`: the root
+	uint8_t superpage_levels;	// bit l: an entry of a level-l table may map directly (level 1 holds leaves); bit levels + 1: the root
 	bool root_is_entry;		// the root is itself an entry with rights; else the address of the top table
 	bool rights_at_every_level;	// a right must be given by every entry on the way; else the leaf alone decides
 	uint64_t table_valid;		// an entry of an upper table with any of these leads on

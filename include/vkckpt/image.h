@@ -15,7 +15,7 @@ struct vkckpt_image;
 
 /*
  * Opens a whole image in a regular file: header, trailer, index and all head records are read and checked, RAM is not.
- * flags: 0. -errno with *err filled; *out NULL. Memory: maps what the file justifies. Close with vkckpt_image_close.
+ * -errno with *err filled; *out NULL. Memory: maps what the file justifies. Close with vkckpt_image_close.
  */
 int vkckpt_image_open(const char *path, struct vkckpt_image **out, struct vkckpt_error *err);
 void vkckpt_image_close(struct vkckpt_image *);

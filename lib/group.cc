@@ -1,0 +1,125 @@
+// Builds one RAM group in memory. See group.h. QUIET: no allocation, no system call.
+#include "lib/group.h"
+
+#include "lib/codec.h"
+#include "lib/digest.h"
+
+namespace vk {
+namespace {
+
+// The class of most frames of the mask; the lowest of those that tie.
+uint8_t majority(const ChunkSource &source, uint16_t mask)
+{
+	if (source.page_class == nullptr)
+		return VKCKPT_CLASS_OTHER;
+	uint8_t votes[VKCKPT_CLASS_COUNT] = {};
+	uint8_t best = VKCKPT_CLASS_OTHER;
+	for (unsigned f = 0; f < VKCKPT_CHUNK_FRAMES; f++)
+		if (mask & 1u << f && source.page_class[f] < VKCKPT_CLASS_COUNT)
+			votes[source.page_class[f]]++;
+	for (uint8_t c = 0; c < VKCKPT_CLASS_COUNT; c++)
+		if (votes[c] > votes[best])
+			best = c;
+	return best;
+}
+
+}  // namespace
+
+size_t GroupBuilder::arena_bytes()
+{
+	return Arena::room(VKCKPT_GROUP_CHUNKS * sizeof(struct vkckpt_f_chunk)) + Arena::room(kDataRoom, VKCKPT_BLOCK) +
+	    Arena::room(VKCKPT_CHUNK, VKCKPT_BLOCK) + Arena::room(kLz4StateBytes);
+}
+
+void GroupBuilder::init(Arena &arena)
+{
+	chunk_ = arena.take_array<struct vkckpt_f_chunk>(VKCKPT_GROUP_CHUNKS);
+	data_ = static_cast<uint8_t *>(arena.take(kDataRoom, VKCKPT_BLOCK));
+	scratch_ = static_cast<uint8_t *>(arena.take(VKCKPT_CHUNK, VKCKPT_BLOCK));
+	lz4_state_ = arena.take(kLz4StateBytes);
+	clear();
+}
+
+void GroupBuilder::clear()
+{
+	count_ = 0;
+	data_bytes_ = 0;
+	frames_in_ = frames_stored_ = frames_zero_ = stored_bytes_ = 0;
+	for (unsigned c = 0; c < VKCKPT_CLASS_COUNT; c++)
+		class_frames_[c] = class_bytes_[c] = 0;
+}
+
+void GroupBuilder::add(const ChunkSource &source)
+{
+	VK_CHECK(room() && source.mask != 0);
+	uint16_t zero = 0;
+	for (unsigned f = 0; f < VKCKPT_CHUNK_FRAMES; f++)
+		if (source.mask & 1u << f &&
+		    is_zero(static_cast<const uint8_t *>(source.base) + f * VKCKPT_FRAME, VKCKPT_FRAME))
+			zero |= static_cast<uint16_t>(1u << f);
+	if (zero != 0)
+		add_zero(source, zero);
+	uint16_t stored = static_cast<uint16_t>(source.mask & ~zero);
+	if (stored != 0)
+		add_stored(source, stored);
+	for (unsigned f = 0; f < VKCKPT_CHUNK_FRAMES; f++)
+		if (source.mask & 1u << f) {
+			unsigned c = source.page_class ? source.page_class[f] : 0u;
+			class_frames_[c < VKCKPT_CLASS_COUNT ? c : 0u]++;	// 0: VKCKPT_CLASS_OTHER
+		}
+	frames_in_ += mask_count(source.mask);
+	frames_zero_ += mask_count(zero);
+	frames_stored_ += mask_count(stored);
+}
+
+struct vkckpt_f_chunk &GroupBuilder::descriptor(const ChunkSource &source, uint16_t mask, uint8_t codec)
+{
+	VK_CHECK(count_ < VKCKPT_GROUP_CHUNKS);
+	struct vkckpt_f_chunk &chunk = chunk_[count_++];
+	chunk = {};
+	chunk.chunk = source.chunk;
+	chunk.object = source.object;
+	chunk.mask = mask;
+	chunk.codec = codec;
+	chunk.page_class = majority(source, mask);
+	return chunk;
+}
+
+void GroupBuilder::add_zero(const ChunkSource &source, uint16_t mask) { (void)descriptor(source, mask, VKCKPT_CODEC_ZERO); }
+
+// Encodes straight from the source when the frames lie together. LZ4 gets one byte less room than raw frames take: what does not
+// shrink is stored as it is, and LZ4 gives up at the end of its room without a second pass.
+void GroupBuilder::add_stored(const ChunkSource &source, uint16_t mask)
+{
+	const uint8_t *frames = static_cast<const uint8_t *>(source.base) + mask_first(mask) * VKCKPT_FRAME;
+	if (!mask_contiguous(mask)) {
+		frames_gather(scratch_, source.base, mask);
+		frames = scratch_;
+	}
+	size_t bytes = mask_count(mask) * size_t{VKCKPT_FRAME};
+	size_t start = (data_bytes_ + 15) & ~size_t{15};
+	VK_CHECK(start + bytes <= kDataRoom);
+	__builtin_memset(data_ + data_bytes_, 0, start - data_bytes_);
+	size_t stored = lz4_encode(lz4_state_, frames, bytes, data_ + start, bytes - 1);
+	struct vkckpt_f_chunk &chunk = descriptor(source, mask, stored ? VKCKPT_CODEC_LZ4 : VKCKPT_CODEC_RAW);
+	if (stored == 0) {
+		__builtin_memcpy(data_ + start, frames, bytes);
+		stored = bytes;
+	}
+	chunk.offset = start;
+	chunk.stored_bytes = static_cast<uint32_t>(stored);
+	chunk.digest = digest_of(data_ + start, stored);
+	data_bytes_ = start + stored;
+	stored_bytes_ += stored;
+	class_bytes_[chunk.page_class] += stored;
+}
+
+void GroupBuilder::seal()
+{
+	size_t end = (data_bytes_ + VKCKPT_BLOCK - 1) & ~size_t{VKCKPT_BLOCK - 1};
+	VK_CHECK(end <= kDataRoom);
+	__builtin_memset(data_ + data_bytes_, 0, end - data_bytes_);
+	data_bytes_ = end;
+}
+
+}  // namespace vk

@@ -1,0 +1,190 @@
+// The checks that every reader of an image makes. See image_check.h. Every number that comes out of a file is compared with its limit
+// here before anyone uses it.
+#include "lib/image_check.h"
+
+#include <errno.h>
+
+#include "lib/codec.h"
+#include "lib/digest.h"
+
+namespace vk {
+namespace {
+
+constexpr char kWhere[] = "image";
+
+bool zeros(const void *memory, size_t bytes)
+{
+	const uint8_t *at = static_cast<const uint8_t *>(memory);
+	for (size_t i = 0; i < bytes; i++)
+		if (at[i] != 0)
+			return false;
+	return true;
+}
+
+// Payload limits by type: the sizes of what has a fixed size, or the most there can be.
+bool length_fits(uint16_t type, uint64_t bytes)
+{
+	switch (type) {
+	case VKCKPT_REC_HOST:
+		return bytes == sizeof(struct vkckpt_f_host);
+	case VKCKPT_REC_IDENTITY:
+		return bytes == sizeof(struct vkckpt_f_identity);
+	case VKCKPT_REC_REGION:
+		return bytes == sizeof(struct vkckpt_f_region);
+	case VKCKPT_REC_HEAD_END:
+		return bytes == 0;
+	case VKCKPT_REC_STATS:
+		return bytes == sizeof(struct vkckpt_f_stats);
+	case VKCKPT_REC_RAM_GROUP:
+		return bytes > sizeof(struct vkckpt_f_group) &&
+		    bytes <= sizeof(struct vkckpt_f_group) + VKCKPT_GROUP_CHUNKS * sizeof(struct vkckpt_f_chunk) &&
+		    (bytes - sizeof(struct vkckpt_f_group)) % sizeof(struct vkckpt_f_chunk) == 0;
+	case VKCKPT_REC_INDEX:	// its size follows from the groups before it; the bound keeps sums from overflowing
+		return bytes >= sizeof(struct vkckpt_f_index) && bytes < uint64_t{1} << 48 &&
+		    (bytes - sizeof(struct vkckpt_f_index)) % sizeof(struct vkckpt_f_chunk) == 0;
+	default:
+		return bytes <= VKCKPT_MAX_RECORD;
+	}
+}
+
+Status check_stored(const struct vkckpt_f_chunk &c, uint32_t frames)
+{
+	uint64_t raw_bytes = uint64_t{frames} * VKCKPT_FRAME;
+	switch (c.codec) {
+	case VKCKPT_CODEC_ZERO:
+		if (c.stored_bytes != 0 || c.offset != 0 || !digest_is_zero(c.digest))
+			return image_damaged("chunk", c.chunk);
+		return success();
+	case VKCKPT_CODEC_RAW:
+		return c.stored_bytes == raw_bytes ? success() : image_damaged("chunk", c.chunk);
+	case VKCKPT_CODEC_LZ4:
+		return c.stored_bytes > 0 && c.stored_bytes < raw_bytes ? success() : image_damaged("chunk", c.chunk);
+	default:
+		return fail(ENOTSUP, VKCKPT_R_CODEC_UNKNOWN, kWhere, "chunk", c.codec);
+	}
+}
+
+}  // namespace
+
+Status image_damaged(const char *subject, uint64_t number) { return fail(EBADMSG, VKCKPT_R_DAMAGED, kWhere, subject, number); }
+
+Status check_magic(const void *bytes, size_t count)
+{
+	size_t compare = count < 8 ? count : 8;
+	if (__builtin_memcmp(bytes, VKCKPT_MAGIC, compare) != 0)
+		return fail(EBADMSG, VKCKPT_R_NOT_AN_IMAGE, kWhere);
+	if (count < sizeof(struct vkckpt_f_header))
+		return fail(EBADMSG, VKCKPT_R_TRUNCATED, kWhere, "header", count);
+	return success();
+}
+
+// The version decides what the other bytes mean, so it comes before the digest.
+Status check_header(const struct vkckpt_f_header &h)
+{
+	if (h.version_major != VKCKPT_VERSION_MAJOR)
+		return fail(ENOTSUP, VKCKPT_R_VERSION_UNKNOWN, kWhere, "header", h.version_major);
+	struct vkckpt_digest digest = digest_of(&h, offsetof(struct vkckpt_f_header, digest));
+	if (!digest_equal(digest, h.digest))
+		return image_damaged("header", 0);
+	if (h.required_features != 0)
+		return fail(ENOTSUP, VKCKPT_R_FEATURE_UNKNOWN, kWhere, "required features", h.required_features);
+	if (h.digest_id != VKCKPT_DIGEST_XXH3_128)
+		return fail(ENOTSUP, VKCKPT_R_FEATURE_UNKNOWN, kWhere, "digest", h.digest_id);
+	if (h.cipher_id != VKCKPT_CIPHER_NONE)
+		return fail(ENOTSUP, VKCKPT_R_FEATURE_UNKNOWN, kWhere, "cipher", h.cipher_id);
+	if (h.frame_bytes != VKCKPT_FRAME)
+		return fail(ENOTSUP, VKCKPT_R_PAGE_SIZE_DIFFERS, kWhere, "header", h.frame_bytes);
+	if (h.header_bytes != sizeof h || !zeros(h.reserved, sizeof h.reserved) || !zeros(h.zero, sizeof h.zero))
+		return image_damaged("header", h.header_bytes);
+	if (h.segment_count > VKCKPT_MAX_SEGMENTS)
+		return image_damaged("segments", h.segment_count);
+	for (uint32_t i = 0; i < VKCKPT_MAX_SEGMENTS; i++) {
+		const struct vkckpt_f_segment &s = h.segment[i];
+		bool used = i < h.segment_count;
+		if (used ? s.size_bytes == 0 || s.size_bytes > VKCKPT_MAX_SEGMENT_BYTES || s.size_bytes % VKCKPT_FRAME != 0
+			 : s.size_bytes != 0 || s.address != 0)
+			return image_damaged("segment", i);
+	}
+	return success();
+}
+
+Status check_record(const struct vkckpt_f_record &r, uint64_t sequence, bool *known)
+{
+	uint32_t check = static_cast<uint32_t>(digest64_of(&r, offsetof(struct vkckpt_f_record, head_check)));
+	if (r.magic != VKCKPT_RECORD_MAGIC || r.head_check != check || r.sequence != sequence)
+		return image_damaged("record", sequence);
+	*known = r.version == 1 && r.type >= VKCKPT_REC_HOST && r.type <= VKCKPT_REC_INDEX;
+	if ((!*known && r.flags & VKCKPT_RECORD_REQUIRED) || r.flags & ~uint32_t{VKCKPT_RECORD_REQUIRED})
+		return fail(ENOTSUP, VKCKPT_R_RECORD_UNKNOWN, kWhere, "record type", r.type);
+	if (*known ? r.flags != VKCKPT_RECORD_REQUIRED || !length_fits(r.type, r.payload_bytes) : r.payload_bytes > VKCKPT_MAX_RECORD)
+		return image_damaged("record", sequence);
+	return success();
+}
+
+Status check_chunk(const struct vkckpt_f_chunk &c, const ImageShape &shape)
+{
+	uint64_t frames = shape.frames(c.object);
+	if (c.mask == 0 || c.chunk > frames / VKCKPT_CHUNK_FRAMES || !zeros(c.reserved, sizeof c.reserved) || !digest_is_zero(c.content))
+		return image_damaged("chunk", c.chunk);
+	unsigned highest = 31u - static_cast<unsigned>(__builtin_clz(c.mask));
+	if (c.chunk * VKCKPT_CHUNK_FRAMES + highest >= frames)
+		return image_damaged("chunk", c.chunk);
+	return check_stored(c, mask_count(c.mask));
+}
+
+Status check_group(const struct vkckpt_f_group &g, const struct vkckpt_f_chunk *chunks, uint64_t payload_bytes, uint64_t record_end,
+    const ImageShape &shape)
+{
+	if (g.chunk_count == 0 || g.chunk_count > VKCKPT_GROUP_CHUNKS || g.reserved != 0 ||
+	    payload_bytes != sizeof g + g.chunk_count * sizeof *chunks ||
+	    g.data_offset != ((record_end + VKCKPT_BLOCK - 1) & ~uint64_t{VKCKPT_BLOCK - 1}))
+		return image_damaged("group", g.chunk_count);
+	uint64_t end = g.data_offset;
+	for (uint32_t i = 0; i < g.chunk_count; i++) {
+		VK_TRY(check_chunk(chunks[i], shape));
+		if (chunks[i].codec == VKCKPT_CODEC_ZERO)
+			continue;
+		end = (end + 15) & ~uint64_t{15};
+		if (chunks[i].offset != end)
+			return image_damaged("chunk", chunks[i].chunk);
+		end += chunks[i].stored_bytes;
+	}
+	end = (end + VKCKPT_BLOCK - 1) & ~uint64_t{VKCKPT_BLOCK - 1};
+	return g.data_bytes == end - g.data_offset ? success() : image_damaged("group", g.data_bytes);
+}
+
+bool index_order(const struct vkckpt_f_chunk &a, const struct vkckpt_f_chunk &b)
+{
+	if (a.object != b.object)
+		return a.object < b.object;
+	if (a.chunk != b.chunk)
+		return a.chunk < b.chunk;
+	return a.codec == VKCKPT_CODEC_ZERO && b.codec != VKCKPT_CODEC_ZERO;
+}
+
+bool is_trailer(const struct vkckpt_f_trailer &t) { return __builtin_memcmp(t.magic, VKCKPT_TRAILER_MAGIC, sizeof t.magic) == 0; }
+
+Status check_trailer(const struct vkckpt_f_trailer &t, const struct vkckpt_uuid &image_id, uint64_t trailer_offset)
+{
+	struct vkckpt_digest digest = digest_of(&t, offsetof(struct vkckpt_f_trailer, digest));
+	if (!is_trailer(t) || !digest_equal(digest, t.digest) || !zeros(t.zero, sizeof t.zero))
+		return image_damaged("trailer", trailer_offset);
+	if (!uuid_equal(t.image_id, image_id) || t.file_bytes != trailer_offset + sizeof t || t.index_offset >= trailer_offset ||
+	    t.stats_offset >= t.index_offset || t.stats_offset < sizeof(struct vkckpt_f_header) || t.index_offset % 16 != 0 ||
+	    t.stats_offset % 16 != 0)
+		return image_damaged("trailer", trailer_offset);
+	return success();
+}
+
+uint64_t first_chunks(const ImageShape &shape, uint64_t *first_chunk)
+{
+	uint64_t total = 0;
+	for (uint32_t i = 0; i < shape.object_count(); i++) {
+		first_chunk[i] = total;
+		total += (shape.frames(shape.object_at(i)) + VKCKPT_CHUNK_FRAMES - 1) / VKCKPT_CHUNK_FRAMES;
+	}
+	first_chunk[shape.object_count()] = total;
+	return total;
+}
+
+}  // namespace vk
