@@ -61,3 +61,8 @@ if [ -f test/bench/bench.cc ]; then
 	program $B/test/bench/run "-lbsd" $objs $B/lib/libvkckpt.a
 	tests="$tests $B/test/bench/run"
 fi
+if [ -f test/bench/vmspace_bench.cc ]; then
+	objects TEST_CXXFLAGS test/bench/vmspace_bench.cc
+	program $B/test/bench/vmspace "-no-pie -pthread" $objs $B/vkernel-hooks/linux/libvmspace.a
+	tests="$tests $B/test/bench/vmspace"
+fi

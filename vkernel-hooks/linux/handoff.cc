@@ -25,24 +25,6 @@ uint32_t load_word(const uint8_t *address) {
 	return __atomic_load_n(reinterpret_cast<const uint32_t *>(address), __ATOMIC_SEQ_CST);
 }
 
-Stop await_notification(Executor &executor) {
-	for (;;) {
-		seccomp_notif notification = {};
-		if (ioctl(executor.listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) == 0) {
-			executor.notification = notification.id;
-			return Stop::kStopped;
-		}
-		if (errno == EINTR)
-			return Stop::kInterrupted;
-		if (errno != ENOENT)
-			return Stop::kDied;
-		/* Withdrawn because of a kick, or the task is gone: only poll tells which. */
-		pollfd ask = {executor.listener, POLLIN, 0};
-		if (poll(&ask, 1, 0) == 1 && (ask.revents & (POLLHUP | POLLERR)) != 0)
-			return Stop::kDied;
-	}
-}
-
 Stop await_turn(const Stub &stub, Executor &executor) {
 	const uint8_t *turn = executor.mailbox + MB_TURN;
 	for (;;) {
@@ -61,11 +43,40 @@ Stop await_turn(const Stub &stub, Executor &executor) {
 
 }  // namespace
 
-bool let_go(Executor &executor) {
-	if (executor.listener >= 0) {
-		seccomp_notif_resp answer = {executor.notification, 0, 0, 0};
-		return ioctl(executor.listener, SECCOMP_IOCTL_NOTIF_SEND, &answer) == 0;
+Stop await_notification(Task &task) {
+	for (;;) {
+		seccomp_notif notification = {};
+		if (ioctl(task.listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) == 0) {
+			task.notification = notification.id;
+			task.argument = notification.data.args[0];
+			return Stop::kStopped;
+		}
+		if (errno == EINTR)
+			return Stop::kInterrupted;
+		if (errno != ENOENT)
+			return Stop::kDied;
+		/* Withdrawn because of a kick, or the task is gone: only poll tells which. */
+		pollfd ask = {task.listener, POLLIN, 0};
+		if (poll(&ask, 1, 0) == 1 && (ask.revents & (POLLHUP | POLLERR)) != 0)
+			return Stop::kDied;
 	}
+}
+
+bool answer_notification(Task &task) {
+	seccomp_notif_resp answer = {task.notification, 0, 0, 0};
+	return ioctl(task.listener, SECCOMP_IOCTL_NOTIF_SEND, &answer) == 0;
+}
+
+void wake_synchronously(const Task &task) {
+	constexpr unsigned long kNotifSetFlags = _IOW('!', 4, uint64_t);	/* SECCOMP_IOCTL_NOTIF_SET_FLAGS */
+	constexpr unsigned long kSyncWakeUp = 1;				/* SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP */
+	if (task.listener >= 0)
+		ioctl(task.listener, kNotifSetFlags, kSyncWakeUp);
+}
+
+bool let_go(Executor &executor) {
+	if (executor.listener >= 0)
+		return answer_notification(executor);
 	uint32_t *go = reinterpret_cast<uint32_t *>(executor.slot + CTL_GO);
 	__atomic_store_n(go, ++executor.turn, __ATOMIC_SEQ_CST);
 	syscall(SYS_futex, go, FUTEX_WAKE, 1, nullptr, nullptr, 0);

@@ -23,7 +23,6 @@ bool host_ready() { return host.vcpu_count != 0; }
 
 namespace {
 
-constexpr int kFirstOwnFd = 8;
 constexpr uint32_t kStrikesToDie = 4;	/* looks of the spawner, half a second apart */
 constexpr const char kFutexFallback[] =
     "vmspace: hand-off by futex, because seccomp notifications are not to be had here (Linux before 5.19, or another "

@@ -17,12 +17,17 @@ namespace vmspace {
 constexpr uint64_t kPageBytes = 4096;
 constexpr unsigned kPageShift = 12;
 
-/* The task of a stub in which one vCPU runs this vmspace's guest code. Used by the vCPU's thread alone. */
-struct Executor {
-	int listener = -1;		/* seccomp notifications of this task; -1 with futexes */
+/* A task of a stub that the vkernel lets go and waits for. */
+struct Task {
+	int listener = -1;		/* its seccomp notifications; -1 where there are none */
+	uint64_t notification = 0;	/* the one in which it is stopped */
+	uint64_t argument = 0;		/* first argument of the system call that became the notification */
+};
+
+/* The task in which one vCPU runs this vmspace's guest code. Used by the vCPU's thread alone. */
+struct Executor : Task {
 	int pid = 0;
 	int tid = 0;
-	uint64_t notification = 0;	/* the one in which it is stopped */
 	uint32_t turn = 0;		/* futexes: the last permission to run that was given */
 	uint32_t frame_offset = 0;	/* signal frame in the mailbox, checked when it stopped */
 	uint32_t fpstate_offset = 0;
@@ -35,10 +40,11 @@ struct Executor {
 struct Stub {
 	int pid = 0;
 	int pidfd = -1;
-	int socket = -1;		/* orders to the mapper and its answers; end of file when the process is gone */
+	int order = -1, answer = -1;	/* eventfds to and from the mapper, used where it has no listener */
 	uint8_t *shared = nullptr;	/* control page and mailboxes */
 	size_t shared_bytes = 0;
 	unsigned executor_count = 0;
+	Task mapper;
 	Executor executors[STUB_MAX_EXECUTORS];
 };
 
@@ -79,6 +85,9 @@ struct Host {
 	Vcpu vcpus[STUB_MAX_EXECUTORS] = {};
 };
 extern Host host;
+/* Our descriptors are above every number a stub starts with, so that dup2 in its first moments cannot collide. */
+constexpr int kFirstOwnFd = 10;
+static_assert(kFirstOwnFd > STUB_FD_SHARED);
 [[nodiscard]] bool host_ready();
 
 /* --- spawn.cc: making and ending stub processes, and the thread that is their parent. */
@@ -101,6 +110,11 @@ void wait_for_kickers();
 enum class Stop { kStopped, kInterrupted, kDied };
 [[nodiscard]] bool let_go(Executor &executor);
 [[nodiscard]] Stop await_stop(const Stub &stub, Executor &executor);
+/* The halves of these for a task with a listener. */
+[[nodiscard]] bool answer_notification(Task &task);
+[[nodiscard]] Stop await_notification(Task &task);
+/* Lets a waker of a notification hand over its CPU, where the kernel can (Linux 6.6): less than half the time. */
+void wake_synchronously(const Task &task);
 
 /* --- registers.cc: between the vkernel's structures and an executor's signal frame. */
 struct Report {
@@ -132,6 +146,7 @@ struct Ram {
 [[nodiscard]] bool walk(const Ram &ram, vpte_t root, uint64_t page_index, Access access, Marking marking, Page *page);
 
 /* --- mapper.cc: changing the guest's host mappings. Called with the map lock held. EIO: the stub is gone. */
+[[nodiscard]] int await_answer(Stub &stub);
 [[nodiscard]] int give_orders(Stub &stub, const Order *orders, unsigned count);
 [[nodiscard]] int unmap_range(Stub &stub, uint64_t start, uint64_t end);
 

@@ -1,36 +1,61 @@
 /*
- * Orders to the mapper task of a stub. They lie in the control page, which the guest cannot write; a message on the
- * socket starts them and the answer ends them, so neither can be forged.
+ * Orders to the mapper task of a stub. They lie in the control page, which the guest cannot write; the mapper
+ * waits for them in a seccomp notification of its own, whose argument is the answer to the last. Where there are no
+ * notifications two eventfds, which no executor has, do the same. So neither order nor answer can be forged.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <unistd.h>
 
 #include "vkernel-hooks/linux/internal.h"
 
 namespace vmspace {
+
+namespace {
+
+int await_eventfd(const Stub &stub) {
+	pollfd ask[] = {{stub.answer, POLLIN, 0}, {stub.pidfd, POLLIN, 0}};
+	for (;;) {
+		if (poll(ask, 2, -1) < 0) {
+			if (errno != EINTR)
+				return EIO;
+		} else if ((ask[0].revents & POLLIN) != 0) {
+			uint64_t answer;
+			return read(stub.answer, &answer, sizeof answer) == sizeof answer ? static_cast<int>(answer - 1) : EIO;
+		} else if (ask[1].revents != 0) {
+			return EIO;
+		}
+	}
+}
+
+}  // namespace
+
+/* Signals of this thread must not cut the wait short: the answer would be taken for that of the next order. */
+int await_answer(Stub &stub) {
+	if (stub.mapper.listener < 0)
+		return await_eventfd(stub);
+	Stop stop;
+	do
+		stop = await_notification(stub.mapper);
+	while (stop == Stop::kInterrupted);
+	return stop == Stop::kStopped ? static_cast<int>(stub.mapper.argument) : EIO;
+}
 
 int give_orders(Stub &stub, const Order *orders, unsigned count) {
 	if (count > CTL_MAX_ORDERS)
 		return E2BIG;
 	memcpy(stub.shared + CTL_ORDERS, orders, count * sizeof *orders);
 	memcpy(stub.shared + CTL_ORDER_COUNT, &count, sizeof count);
-
-	const char start = 0;
-	ssize_t sent;
-	do
-		sent = send(stub.socket, &start, sizeof start, MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
-	if (sent != sizeof start)
-		return EIO;
-
-	/* The vCPU's signals must not cut this short: the answer would be taken for that of the next order. */
-	uint16_t answer;
-	ssize_t received;
-	do
-		received = recv(stub.socket, &answer, sizeof answer, 0);
-	while (received < 0 && errno == EINTR);
-	return received == sizeof answer ? answer : EIO;
+	if (stub.mapper.listener >= 0) {
+		if (!answer_notification(stub.mapper))
+			return EIO;
+	} else {
+		const uint64_t start = 1;
+		if (write(stub.order, &start, sizeof start) != sizeof start)
+			return EIO;
+	}
+	return await_answer(stub);
 }
 
 int unmap_range(Stub &stub, uint64_t start, uint64_t end) {

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -26,13 +27,10 @@
 namespace vmspace {
 namespace {
 
-constexpr int kFirstOwnFd = 8;		/* above every descriptor a stub starts with: dup2 in the child cannot collide */
 constexpr int kAttempts = 6;		/* its stack may lie where the stub belongs: once in 8,000 times */
 constexpr int kHelloTimeoutMs = 20'000;
 constexpr long kWatchIntervalNs = 500'000'000;
 constexpr size_t kChildStackBytes = 16 * 1024;
-constexpr unsigned long kNotifySetFlags = 0x40082104;	/* SECCOMP_IOCTL_NOTIF_SET_FLAGS (Linux 6.6) */
-constexpr unsigned long kSyncWakeUp = 1;		/* SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP */
 
 struct Spawner {
 	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -45,9 +43,15 @@ struct Spawner {
 };
 Spawner spawner;
 
+void close_if_open(int fd) {
+	if (fd >= 0)
+		close(fd);
+}
+
 /* What the child of vfork needs, prepared beforehand: it shares our memory and must touch as little as possible. */
 struct ChildStart {
-	int image, socket, ram, shared;
+	int image;
+	int given[STUB_FD_SHARED + 1];	/* by the number they shall have; those below STUB_FD_RAM do not count */
 };
 
 int start_child(void *argument) {
@@ -55,8 +59,10 @@ int start_child(void *argument) {
 	char name[] = "vmspace";
 	char *const arguments[] = {name, nullptr};
 	char *const environment[] = {nullptr};
-	if (dup2(start.socket, STUB_FD_SOCKET) >= 0 && dup2(start.ram, STUB_FD_RAM) >= 0
-	    && dup2(start.shared, STUB_FD_SHARED) >= 0 && syscall(SYS_close_range, 0, 2, 0) == 0
+	for (int fd = STUB_FD_RAM; fd <= STUB_FD_SHARED; fd++)
+		if (dup2(start.given[fd], fd) < 0)
+			_exit(126);
+	if (syscall(SYS_close_range, 0, STUB_FD_RAM - 1, 0) == 0
 	    && syscall(SYS_close_range, STUB_FD_SHARED + 1, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */) == 0)
 		syscall(SYS_execveat, start.image, "", arguments, environment, AT_EMPTY_PATH);
 	_exit(127);
@@ -105,15 +111,15 @@ void prepare_control(Stub *stub) {
 	}
 }
 
-/* One message of a starting stub: a hello of an executor with its listener, or the mapper's "ready". 0: end of file. */
-ssize_t receive_message(const Stub &stub, Hello *hello, int *listener) {
-	pollfd ask = {stub.socket, POLLIN, 0};
+/* One hello of a task, with its listener. False if the stub died instead. */
+bool receive_hello(int socket, Hello *hello, int *listener) {
+	pollfd ask = {socket, POLLIN, 0};
 	int ready;
 	do
 		ready = poll(&ask, 1, kHelloTimeoutMs);
 	while (ready < 0 && errno == EINTR);
 	if (ready <= 0)
-		return 0;
+		return false;
 	alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
 	iovec data = {hello, sizeof *hello};
 	msghdr message = {};
@@ -121,35 +127,42 @@ ssize_t receive_message(const Stub &stub, Hello *hello, int *listener) {
 	message.msg_iovlen = 1;
 	message.msg_control = control;
 	message.msg_controllen = sizeof control;
-	const ssize_t length = recvmsg(stub.socket, &message, MSG_CMSG_CLOEXEC);
+	const ssize_t length = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
 	*listener = -1;
 	const cmsghdr *header = length > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
 	if (header != nullptr && header->cmsg_type == SCM_RIGHTS)
 		memcpy(listener, CMSG_DATA(header), sizeof *listener);
-	return length;
+	return length == sizeof *hello;
 }
 
-/* Waits until every task of the stub has locked itself and every executor stands in its first stop. */
-int await_start(Stub *stub) {
+/* Takes the hellos of all tasks: after them each has its filter but perhaps not yet its lock. */
+int receive_hellos(Stub *stub, int socket) {
 	for (unsigned expected = stub->executor_count + 1; expected > 0; expected--) {
 		Hello hello;
 		int listener;
-		const ssize_t length = receive_message(*stub, &hello, &listener);
-		if (length <= 0)
+		if (!receive_hello(socket, &hello, &listener))
 			return ECHILD;
-		if (length != sizeof hello)
-			continue;
 		if (hello.error != 0)
 			return hello.error;
-		Executor &executor = stub->executors[hello.executor];
-		executor.pid = stub->pid;
-		executor.tid = hello.tid;
-		executor.listener = raise_fd(listener);
+		Task *task = &stub->mapper;
+		if (hello.task < stub->executor_count) {
+			Executor &executor = stub->executors[hello.task];
+			executor.pid = stub->pid;
+			executor.tid = hello.tid;
+			task = &executor;
+		}
+		task->listener = raise_fd(listener);
+		wake_synchronously(*task);
 	}
+	return 0;
+}
+
+/* Waits until every task has locked itself: the mapper gives its first answer, an executor stands in its first stop. */
+int await_locks(Stub *stub) {
+	if (await_answer(*stub) != 0)
+		return ECHILD;
 	for (unsigned i = 0; i < stub->executor_count; i++) {
 		Executor &executor = stub->executors[i];
-		if (executor.listener >= 0)
-			(void)!syscall(SYS_ioctl, executor.listener, kNotifySetFlags, kSyncWakeUp);	/* only for speed */
 		Stop stop;
 		do
 			stop = await_stop(*stub, executor);
@@ -161,43 +174,56 @@ int await_start(Stub *stub) {
 	return 0;
 }
 
-int start_process(Stub *stub) {
-	const int shared = allocate_shared(stub);
-	if (shared < 0)
+int fork_stub(Stub *stub, int socket, int shared) {
+	ChildStart start = {host.image_fd, {}};
+	start.given[STUB_FD_RAM] = host.ram_fd;
+	start.given[STUB_FD_ORDER] = stub->order;
+	start.given[STUB_FD_ANSWER] = stub->answer;
+	start.given[STUB_FD_SOCKET] = socket;
+	start.given[STUB_FD_SHARED] = shared;
+	alignas(16) static char stack[kChildStackBytes];	/* the spawner's alone */
+	const int pid = clone(start_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &start,
+	    &stub->pidfd);
+	if (pid < 0)
 		return errno;
+	stub->pid = pid;
+	return 0;
+}
+
+/* Makes the process and waits for it; its end of the socket is closed here, so that its death ends the wait. */
+int start_stub(Stub *stub) {
 	int sockets[2] = {-1, -1};
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
+		return errno;
+	sockets[1] = raise_fd(sockets[1]);
+	const int shared = allocate_shared(stub);
+	stub->order = raise_fd(eventfd(0, EFD_CLOEXEC));
+	stub->answer = raise_fd(eventfd(0, EFD_CLOEXEC));
 	int error = 0;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
+	if (sockets[1] < 0 || shared < 0 || stub->order < 0 || stub->answer < 0) {
 		error = errno;
 	} else {
 		prepare_control(stub);
-		stub->socket = raise_fd(sockets[0]);
-		ChildStart start = {host.image_fd, raise_fd(sockets[1]), host.ram_fd, shared};
-		alignas(16) static char stack[kChildStackBytes];	/* the spawner's alone */
-		const int pid = stub->socket < 0 || start.socket < 0 ? -1
-		    : clone(start_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &start,
-			  &stub->pidfd);
-		if (pid < 0)
-			error = errno;
-		else
-			stub->pid = pid;
-		if (start.socket >= 0)
-			close(start.socket);
+		error = fork_stub(stub, sockets[1], shared);
 	}
-	close(shared);
+	close_if_open(shared);
+	close_if_open(sockets[1]);
+	if (error == 0)
+		error = receive_hellos(stub, sockets[0]);
+	if (error == 0)
+		error = await_locks(stub);
+	close(sockets[0]);
 	return error;
 }
 
 int make_stub(Stub **made) {
 	int error = ECHILD;
 	for (int attempt = 0; attempt < kAttempts && error == ECHILD; attempt++) {
-		void *memory = calloc(1, sizeof(Stub));
+		void *memory = malloc(sizeof(Stub));
 		if (memory == nullptr)
 			return ENOMEM;
 		Stub *stub = new (memory) Stub;
-		error = start_process(stub);
-		if (error == 0)
-			error = await_start(stub);
+		error = start_stub(stub);
 		if (error == 0)
 			*made = stub;
 		else
@@ -238,11 +264,6 @@ void *spawner_main(void *) {
 	return nullptr;
 }
 
-void close_if_open(int fd) {
-	if (fd >= 0)
-		close(fd);
-}
-
 }  // namespace
 
 bool stub_alive(const Stub &stub) {
@@ -263,7 +284,9 @@ void stub_end(Stub *stub) {
 	}
 	for (Executor &executor : stub->executors)
 		close_if_open(executor.listener);
-	close_if_open(stub->socket);
+	close_if_open(stub->mapper.listener);
+	close_if_open(stub->order);
+	close_if_open(stub->answer);
 	close_if_open(stub->pidfd);
 	if (stub->shared != nullptr)
 		munmap(stub->shared, stub->shared_bytes);

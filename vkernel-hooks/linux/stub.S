@@ -9,18 +9,17 @@
  */
 #include "stub_layout.h"
 
+#define SYS_read		0
 #define SYS_write		1
 #define SYS_mmap		9
 #define SYS_munmap		11
 #define SYS_sched_yield		24
-#define SYS_recvfrom		45
 #define SYS_clone		56
 #define SYS_futex		202
 #define SYS_exit_group		231
 #define SYS_seccomp		317
 #define FUTEX_WAIT		0
 #define FUTEX_WAKE		1
-#define MSG_TRUNC		0x20
 #define KICK_SIGNAL		10	/* SIGUSR1 */
 /* VM | SIGHAND | THREAD | SYSVSEM: an own descriptor table, so that an executor can empty it */
 #define EXECUTOR_CLONE_FLAGS	0x50900
@@ -28,7 +27,7 @@
 	.text
 	.globl	stub_start, stub_handler, stub_clone_executor, stub_first_trap, stub_become_mapper
 	.globl	stub_notify_ip, stub_futex_wake_ip, stub_futex_wait_ip
-	.globl	stub_mapper_recv_ip, stub_mapper_map_ip, stub_mapper_unmap_ip, stub_mapper_send_ip, stub_mapper_exit_ip
+	.globl	stub_mapper_notify_ip, stub_mapper_order_ip, stub_mapper_map_ip, stub_mapper_unmap_ip, stub_mapper_answer_ip, stub_mapper_exit_ip
 
 stub_start:
 	xor	%ebp, %ebp
@@ -263,30 +262,36 @@ stub_become_mapper:
 	xor	%r13d, %r13d		/* the first answer says: ready */
 
 mapper_answer:				/* r13 = 0 or an errno */
-	mov	$STUB_FD_SOCKET, %edi
-	lea	errno_table(%rip), %rsi
-	lea	(%rsi, %r13, 2), %rsi
-	mov	$2, %edx
+	movabs	$STUB_CTL, %rbx
+	cmpl	$STUB_MODE_FUTEX, CTL_MODE(%rbx)
+	je	1f
+	mov	%r13, %rdi		/* the notification carries the answer, its end is the next order */
+	mov	$SYS_sched_yield, %eax
+	syscall
+stub_mapper_notify_ip:
+	test	%eax, %eax
+	jz	mapper_order
+	jmp	mapper_exit
+
+1:	mov	$STUB_FD_ANSWER, %edi
+	lea	answers(%rip), %rsi
+	lea	(%rsi, %r13, 8), %rsi
+	mov	$8, %edx
 	mov	$SYS_write, %eax
 	syscall
-stub_mapper_send_ip:
-	cmp	$2, %rax
+stub_mapper_answer_ip:
+	cmp	$8, %rax
 	jne	mapper_exit
-
-	/* A message is a request; its length is all that matters, and 0 says that the vkernel is gone. */
-	mov	$STUB_FD_SOCKET, %edi
-	xor	%esi, %esi
-	xor	%edx, %edx
-	mov	$MSG_TRUNC, %r10d
-	xor	%r8d, %r8d
-	xor	%r9d, %r9d
-	mov	$SYS_recvfrom, %eax
+	mov	$STUB_FD_ORDER, %edi
+	movabs	$(STUB_MAILBOX + MB_SCRATCH), %rsi
+	mov	$8, %edx
+	mov	$SYS_read, %eax
 	syscall
-stub_mapper_recv_ip:
-	cmp	$1, %rax
+stub_mapper_order_ip:
+	cmp	$8, %rax
 	jne	mapper_exit
 
-	movabs	$STUB_CTL, %rbx
+mapper_order:
 	mov	CTL_ORDER_COUNT(%rbx), %r12d
 	lea	CTL_ORDERS(%rbx), %r14
 	xor	%r13d, %r13d
@@ -324,11 +329,11 @@ mapper_exit:
 stub_mapper_exit_ip:
 	ud2
 
-	.balign	2
-errno_table:				/* answers come from here: the mapper has no memory of its own to build one in */
-	.set	number, 0
+	.balign	8
+answers:				/* the mapper has no memory of its own to build one in */
+	.set	number, 1
 	.rept	256
-	.short	number
+	.quad	number
 	.set	number, number + 1
 	.endr
 

@@ -130,26 +130,40 @@ trap:
 lock_futex_end:
 
 /*
- * The mapper runs no guest code and reads nothing the guest can write, so this is a second line: five calls, each at its
- * instruction.
+ * The mapper is stopped by notifications of its own. It runs no guest code and reads nothing the guest can write, so
+ * its lock is a second line: few calls, each at its instruction.
  */
+notify_mapper:
+	LD_IP_LOW
+	NEED	stub_mapper_notify_ip_low, 1f
+	LD_IP_HIGH
+	NEED	IP_HIGH, 1f
+	RETURN(RET_USER_NOTIF)
+1:	RETURN(RET_ALLOW)
+notify_mapper_end:
+
 lock_mapper:
 	LD_ARCH
 	NEED	ARCH_X86_64, kill
 	LD_IP_HIGH
 	NEED	IP_HIGH, kill
 	LD_IP_LOW
-	IF_EQ	stub_mapper_recv_ip_low, at_recv
+	IF_EQ	stub_mapper_notify_ip_low, at_notify
+	IF_EQ	stub_mapper_order_ip_low, at_order
 	IF_EQ	stub_mapper_map_ip_low, at_map
 	IF_EQ	stub_mapper_unmap_ip_low, at_unmap
-	IF_EQ	stub_mapper_send_ip_low, at_send
+	IF_EQ	stub_mapper_answer_ip_low, at_answer
 	NEED	stub_mapper_exit_ip_low, kill
 	LD_NR
 	NEED	231, kill
 	RETURN(RET_ALLOW)
-at_recv:
+at_notify:
 	LD_NR
-	NEED	45, kill
+	NEED	24, kill
+	RETURN(RET_ALLOW)
+at_order:
+	LD_NR
+	NEED	0, kill
 	RETURN(RET_ALLOW)
 at_map:
 	LD_NR
@@ -159,7 +173,7 @@ at_unmap:
 	LD_NR
 	NEED	11, kill
 	RETURN(RET_ALLOW)
-at_send:
+at_answer:
 	LD_NR
 	NEED	1, kill
 	RETURN(RET_ALLOW)
@@ -170,6 +184,7 @@ lock_mapper_end:
 	PROGRAM	stub_filter_notify, notify, notify_end
 	PROGRAM	stub_filter_lock, lock, lock_end
 	PROGRAM	stub_filter_lock_futex, lock_futex, lock_futex_end
-	PROGRAM	stub_filter_mapper, lock_mapper, lock_mapper_end
+	PROGRAM	stub_filter_notify_mapper, notify_mapper, notify_mapper_end
+	PROGRAM	stub_filter_lock_mapper, lock_mapper, lock_mapper_end
 
 	.section .note.GNU-stack, "", @progbits

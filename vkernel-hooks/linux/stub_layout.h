@@ -24,10 +24,12 @@
 #define STUB_MAX_EXECUTORS	32
 #define STUB_TASK_END		0x7ffffffff000	/* first address no Linux process has (4-level tables) */
 
-/* Descriptors a stub is started with. The mapper keeps the first two, an executor none. */
-#define STUB_FD_SOCKET		3
-#define STUB_FD_RAM		4
-#define STUB_FD_SHARED		5
+/* Descriptors a stub is started with. The mapper keeps the first three, an executor none. */
+#define STUB_FD_RAM		3
+#define STUB_FD_ORDER		4	/* eventfds, used where there are no notifications: an order is ready, */
+#define STUB_FD_ANSWER		5	/* ... and 1 + errno of it */
+#define STUB_FD_SOCKET		6	/* hellos */
+#define STUB_FD_SHARED		7
 
 /* Control: an executor's slot at STUB_CTL + 64 * index, then the fields of the whole stub. */
 #define CTL_SLOT_SHIFT		6
@@ -50,6 +52,7 @@
 #define MB_FSBASE		0x18
 #define MB_GSBASE		0x20
 #define MB_IRET			0x40	/* rip cs rflags rsp ss: the last step into the guest */
+#define MB_SCRATCH		0x80	/* of the first mailbox: where the mapper reads what nobody looks at */
 #define MB_STACK		0x400
 #define MB_NOT_ENTERED		0x100	/* the guest did not run since the last hand-off */
 
@@ -105,9 +108,9 @@ static_assert(CTL_ORDERS + CTL_MAX_ORDERS * sizeof(Order) <= STUB_CTL_BYTES);
 static_assert(STUB_MAX_EXECUTORS << CTL_SLOT_SHIFT <= CTL_MODE);
 static_assert(STUB_MAILBOX + STUB_MAX_EXECUTORS * STUB_MAILBOX_BYTES <= STUB_TASK_END);
 
-/* What an executor says once, before it locks itself; its listener travels with it as SCM_RIGHTS. */
+/* What a task says once, before it locks itself; its listener travels with it as SCM_RIGHTS. */
 struct Hello {
-	uint32_t executor;
+	uint32_t task;		/* number of the executor; their count: the mapper */
 	int32_t tid;
 	int32_t error;		/* errno of what failed, or 0 */
 };

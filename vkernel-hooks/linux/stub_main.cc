@@ -24,7 +24,8 @@
 
 #pragma GCC visibility push(hidden)
 extern "C" {
-extern const char stub_filter_notify[], stub_filter_lock[], stub_filter_lock_futex[], stub_filter_mapper[];
+extern const char stub_filter_notify[], stub_filter_lock[], stub_filter_lock_futex[], stub_filter_notify_mapper[],
+    stub_filter_lock_mapper[];
 void stub_handler();
 long stub_clone_executor(unsigned index, void *stack);
 [[noreturn]] void stub_first_trap();
@@ -112,7 +113,11 @@ void install_handlers() {
 	system_call(SYS_rt_sigprocmask, SIG_SETMASK, address_of(&none), 0, 8);
 }
 
-/* Tells the vkernel who this executor is; the listener, if there is one, goes with it. */
+long install_filter(const char *program, unsigned long flags) {
+	return system_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, static_cast<long>(flags), address_of(program));
+}
+
+/* Tells the vkernel who this task is; the listener, if there is one, goes with it. */
 void say_hello(const Hello &hello, int listener) {
 	iovec data = {const_cast<Hello *>(&hello), sizeof hello};
 	alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
@@ -137,8 +142,21 @@ void say_hello(const Hello &hello, int listener) {
 		fail(Failure::kHello);
 }
 
-long install_filter(const char *program, unsigned long flags) {
-	return system_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, static_cast<long>(flags), address_of(program));
+/* Makes `program` the filter whose notifications the vkernel answers, where that is the way, and hands it over. */
+void hand_over_listener(unsigned index, const char *program, long error) {
+	Hello hello = {index, static_cast<int32_t>(system_call(SYS_gettid)), static_cast<int32_t>(-error)};
+	int listener = -1;
+	if (error == 0 && control_word(CTL_MODE) == STUB_MODE_NOTIFY) {
+		const long result = install_filter(program,
+		    SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+		if (result >= 0)
+			listener = static_cast<int>(result);
+		else
+			hello.error = static_cast<int32_t>(-result);
+	}
+	say_hello(hello, listener);
+	if (hello.error != 0)
+		fail(Failure::kExecutor);
 }
 
 }  // namespace
@@ -147,20 +165,10 @@ long install_filter(const char *program, unsigned long flags) {
 using namespace vmspace;
 
 void stub_executor(unsigned index) {
-	Hello hello = {index, static_cast<int32_t>(system_call(SYS_gettid)), 0};
 	const stack_t stack = {reinterpret_cast<void *>(mailbox_of(index) + MB_STACK), 0, STUB_MAILBOX_BYTES - MB_STACK};
-	long status = system_call(SYS_sigaltstack, address_of(&stack), 0);
-	int listener = -1;
+	hand_over_listener(index, stub_filter_notify, system_call(SYS_sigaltstack, address_of(&stack), 0));
 	const bool notify = control_word(CTL_MODE) == STUB_MODE_NOTIFY;
-	if (status == 0 && notify) {
-		status = install_filter(stub_filter_notify,
-		    SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
-		listener = static_cast<int>(status);
-	}
-	if (status < 0)
-		hello.error = static_cast<int32_t>(-status);
-	say_hello(hello, listener);
-	if (hello.error != 0 || system_call(SYS_close_range, 0, ~0U, 0) != 0
+	if (system_call(SYS_close_range, 0, ~0U, 0) != 0
 	    || install_filter(notify ? stub_filter_lock : stub_filter_lock_futex, 0) != 0)
 		fail(Failure::kExecutor);
 	stub_first_trap();
@@ -177,5 +185,7 @@ void stub_main() {
 	/* Signals sent to the process are for an executor: the mapper has no stack to take one on. */
 	const uint64_t all = ~0UL;
 	system_call(SYS_rt_sigprocmask, SIG_SETMASK, address_of(&all), 0, 8);
-	stub_become_mapper(stub_filter_mapper);
+	hand_over_listener(count, stub_filter_notify_mapper, 0);
+	system_call(SYS_close_range, STUB_FD_SOCKET, ~0U, 0);	/* the listener too */
+	stub_become_mapper(stub_filter_lock_mapper);
 }
