@@ -13,6 +13,7 @@ struct WaitEntry {
 	WaitQueue *queue = nullptr;
 	WaitEntry *next = nullptr, *previous = nullptr;	// in the queue
 	WaitEntry *sibling = nullptr;			// of the same thread
+	void unlink();
 };
 
 struct FutexKey {
@@ -37,13 +38,15 @@ struct Thread : Counted {
 
 	CallState call = {};
 	bool in_call = false;		// its handler returned kBlocked
-	bool restart_checked = false;
+	bool registers_set = false;	// by rt_sigreturn and execve: the call's result does not go to rax
+	bool uninterruptible = false;	// only death ends this wait (vfork)
 	WaitEntry *waits = nullptr;
 	bool woken = false;		// a wake came while the handler was still at work
 	Timer timeout;
 	FutexWait futex;
 
 	uint64_t blocked_signals = 0;	// bit n-1: signal n
+	uint64_t waiting_for = 0;	// rt_sigtimedwait: these wake it although they are blocked
 	uint64_t saved_mask = 0;
 	bool restore_mask = false;	// saved_mask comes back when the call has ended and signals were delivered
 	SignalQueue pending;
@@ -80,7 +83,7 @@ struct Process : Counted {
 	int32_t stop_signal = 0;
 	WaitQueue child_changed;	// for wait4 of this process
 	WaitQueue ended;		// zombie (pidfd-like waits, vfork)
-	Thread *vfork_waiter = nullptr;	// waits until this child execs or exits
+	bool vfork_pending = false;	// its parent waits until it execs or exits
 	WaitQueue vfork_done;
 
 	SignalAction actions[65] = {};
@@ -100,8 +103,6 @@ struct Process : Counted {
 	uint64_t real_interval_ns = 0;
 	uint64_t death_signal = 0;
 	int32_t nice = 0;
-	bool dumpable = true;
-	KVector<struct PosixTimer *> timers;
 
 	Process();
 	~Process() override;
@@ -117,6 +118,10 @@ void process_exit(Process &, int32_t wait_status);
 // One thread ends; the last one ends the process with its status.
 void thread_exit(Thread &, int32_t wait_status);
 void process_reap(Process &);
+void process_stop(Process &, int sig);
+void process_continue(Process &);
+void process_wake_vfork_parent(Process &);
+void kill_other_threads(Thread &);	// execve
 void process_times(const Process &, uint64_t *user_ns, uint64_t *system_ns);
 uint64_t process_resident(const Process &);	// frames
 
@@ -125,8 +130,11 @@ void make_runnable(Thread &);
 void wake_thread(Thread &);		// if it is blocked: off all queues, its handler is called again
 void stop_waiting(Thread &);		// off all queues, timeout cancelled
 void kick_thread(Thread &);		// if a vCPU runs it, that one comes back into the kernel soon
+void unqueue_thread(Thread &);		// off the run queue
 Thread *pick_thread();			// off the run queue; null
 bool anyone_runnable();
+void run_timers();			// those that are due
+uint64_t next_timer_ns();		// guest monotonic; 0: none
 
 }  // namespace minivk
 #endif

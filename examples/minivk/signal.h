@@ -48,6 +48,7 @@ void flush_signals(Process &, uint64_t set);
 bool deliver_signals(Thread &, long call_result, bool call_ended);
 // Of a blocked or starting call: is there a handler to run or a death to die? Stops and ignored signals are dealt with.
 bool call_must_end(Thread &);
+bool death_is_first(const Thread &);	// after call_must_end: what waits first kills
 // A fault of the guest itself: cannot be blocked or ignored.
 void force_signal(Thread &, int sig, int code, uint64_t address);
 bool push_signal_frame(Thread &, int sig, const SignalAction &, const SigInfo &, uint64_t mask_to_restore);

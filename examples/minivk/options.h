@@ -1,0 +1,34 @@
+// The command line.
+#ifndef MINIVK_OPTIONS_H
+#define MINIVK_OPTIONS_H
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace minivk {
+
+struct Options {
+	uint64_t ram_bytes = 512ull << 20;
+	unsigned cpus = 1;
+	const char *disk = nullptr;
+	const char *memory_image = nullptr;
+	const char *pidfile = nullptr;
+	std::vector<std::string> environment;
+	const char *root = nullptr;
+	std::string name = "minivk";
+	const char *image = nullptr;	// null: NAME.ckpt
+	bool continue_after = false;
+	const char *console = "stdio";
+	std::vector<const char *> program;
+	const char *thaw = nullptr;
+	std::vector<const char *> overrides;
+	bool dry_run = false;
+	uint64_t test_at_trap = 0, test_every = 0;	// hidden, for tests
+};
+
+// Ends the process for --help and --version (status 0) and for misuse (status 2, with what is wrong and what is right).
+Options parse_options(int argc, char **argv);
+
+}  // namespace minivk
+#endif
