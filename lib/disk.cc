@@ -1,0 +1,229 @@
+// The fence of one disk, as a vkernel and its tools see it (vkckpt/disk.h). ARM or THAW.
+#include <vkckpt/disk.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/export.h"
+#include "lib/digest.h"
+#include "lib/sidecar.h"
+#include "lib/sys.h"
+#include "lib/text.h"
+
+namespace vk {
+namespace {
+
+Status adopt(struct vkckpt_disk *disk, const char *path, int disk_fd)
+{
+	memset(disk, 0, sizeof *disk);
+	disk->sidecar_fd = -1;
+	disk->disk_fd = disk_fd;
+	if (!path || !*path || text_length(path) > VKCKPT_MAX_PATH - 32)
+		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "disk", "path");
+	if (disk_fd < 0)
+		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "disk", "disk_fd");
+	sidecar_disk_path(path, disk_fd, disk->path, sizeof disk->path);
+	return success();
+}
+
+Status lock(struct vkckpt_disk *disk, Missing missing)
+{
+	SidecarFile file;
+	Status s = sidecar_lock(disk->path, missing, &file);
+	if (!s.ok()) {
+		if (file.fd >= 0)
+			sys_close(file.fd);
+		return s;
+	}
+	disk->sidecar_fd = file.fd;
+	disk->now = file.content;
+	return success();
+}
+
+void unlock(struct vkckpt_disk *disk)
+{
+	if (disk->sidecar_fd >= 0)
+		sys_close(disk->sidecar_fd);
+	disk->sidecar_fd = -1;
+}
+
+Status boot(struct vkckpt_disk *disk, const char *path, int disk_fd)
+{
+	VK_TRY(adopt(disk, path, disk_fd));
+	VK_TRY(lock(disk, Missing::create));
+	if (disk->now.state == VKCKPT_DISK_SUSPENDED) {
+		Status s = fail(EBUSY, VKCKPT_R_DISK_SUSPENDED, "disk: boot", disk->now.image_path[0] ? disk->now.image_path :
+		    disk->path);
+		unlock(disk);
+		return s;
+	}
+	struct vkckpt_f_sidecar next = disk->now;
+	next.state = VKCKPT_DISK_RUNNING;
+	next.epoch++;
+	next.holder_pid = (uint64_t)sys_getpid();
+	Status s = sidecar_store(disk, next);
+	if (!s.ok())
+		unlock(disk);
+	return s;
+}
+
+// What the image says about the disk (disks.cc wrote it).
+struct Fence {
+	const struct vkckpt_uuid *disk_id, *image_id;
+	uint64_t epoch;
+	bool ram_only;
+	struct vkckpt_f_sidecar proof;	// the fields of the proof
+};
+
+Status read_fence(const struct vkckpt_source *source, Fence *out)
+{
+	size_t bytes = 0;
+	out->disk_id = static_cast<const struct vkckpt_uuid *>(vkckpt_get_bytes(source, "fence_disk_id", &bytes));
+	if (!out->disk_id || bytes != sizeof *out->disk_id)
+		return fail(EBADMSG, VKCKPT_R_DAMAGED, "disk: thaw", "fence_disk_id");
+	out->image_id = static_cast<const struct vkckpt_uuid *>(vkckpt_get_bytes(source, "fence_image_id", &bytes));
+	if (!out->image_id || bytes != sizeof *out->image_id)
+		return fail(EBADMSG, VKCKPT_R_DAMAGED, "disk: thaw", "fence_image_id");
+	out->epoch = vkckpt_get_u64(source, "fence_epoch", 0);
+	out->ram_only = vkckpt_get_u64(source, "fence_ram_only", 0) != 0;
+	memset(&out->proof, 0, sizeof out->proof);
+	out->proof.device = vkckpt_get_u64(source, "fence_device", 0);
+	out->proof.inode = vkckpt_get_u64(source, "fence_inode", 0);
+	out->proof.size_bytes = vkckpt_get_u64(source, "fence_size", 0);
+	out->proof.ctime_ns = vkckpt_get_u64(source, "fence_ctime", 0);
+	const void *boot = vkckpt_get_bytes(source, "fence_boot_id", &bytes);
+	if (boot && bytes == sizeof out->proof.boot_id)
+		memcpy(out->proof.boot_id, boot, bytes);
+	return success();
+}
+
+// In the same boot of the same host the file must be the same one and untouched. Later, a file of the same inode number and size is
+// taken for the same one, anything else for a copy that was brought here: of that only the size can be told.
+Status check_proof(const struct vkckpt_disk *disk, const struct vkckpt_f_sidecar &then)
+{
+	struct vkckpt_f_sidecar now;
+	memset(&now, 0, sizeof now);
+	VK_TRY(sidecar_take_proof(disk->disk_fd, disk->path, now));
+	bool same_boot = !memcmp(now.boot_id, then.boot_id, sizeof now.boot_id);
+	bool same_file = now.inode == then.inode && (!same_boot || now.device == then.device);
+	if (now.size_bytes != then.size_bytes || (same_boot && !same_file) || (same_file && now.ctime_ns != then.ctime_ns))
+		return fail(ESTALE, VKCKPT_R_DISK_CHANGED, "thaw: disk", disk->path);
+	return success();
+}
+
+Status check_fence(const struct vkckpt_disk *disk, const Fence &fence)
+{
+	const struct vkckpt_f_sidecar &now = disk->now;
+	if (!uuid_equal(now.disk_id, *fence.disk_id))
+		return fail(ESTALE, VKCKPT_R_DISK_CHANGED, "thaw: disk", disk->path);
+	bool suspended = now.state == VKCKPT_DISK_SUSPENDED;
+	if (suspended && !uuid_equal(now.image_id, *fence.image_id))
+		return fail(EBUSY, now.epoch > fence.epoch ? VKCKPT_R_DISK_SUPERSEDED : VKCKPT_R_DISK_SUSPENDED, "thaw: disk",
+		    disk->path);
+	if (fence.ram_only)	// the user put the disk back himself
+		return success();
+	if (suspended && now.epoch == fence.epoch)
+		return check_proof(disk, now);
+	// The vkernel died between the commit of its image and that of the sidecar: nobody has run since if the disk is untouched.
+	if (now.state == VKCKPT_DISK_RUNNING && now.epoch + 1 == fence.epoch)
+		return check_proof(disk, fence.proof);
+	return fail(ESTALE, VKCKPT_R_DISK_SUPERSEDED, "thaw: disk", disk->path);
+}
+
+Status thaw(struct vkckpt_disk *disk, const char *path, int disk_fd, const struct vkckpt_source *source)
+{
+	VK_TRY(adopt(disk, path, disk_fd));
+	Fence fence;
+	VK_TRY(read_fence(source, &fence));
+	VK_TRY(lock(disk, fence.ram_only ? Missing::create : Missing::refuse));
+	Status s = fence.ram_only && disk->now.epoch == 0 ? success() : check_fence(disk, fence);
+	if (!s.ok())
+		unlock(disk);
+	return s;
+}
+
+Status discard(const char *path)
+{
+	struct vkckpt_disk disk;
+	memset(&disk, 0, sizeof disk);
+	if (!path || !*path || text_length(path) > VKCKPT_MAX_PATH - 32)
+		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "disk: discard", "path");
+	sidecar_disk_path(path, -1, disk.path, sizeof disk.path);
+	SidecarFile file;
+	Status s = sidecar_lock(disk.path, Missing::refuse, &file);
+	if (!s.ok() && !(file.damaged && file.fd >= 0))
+		return s;
+	struct vkckpt_f_sidecar next = file.content;
+	s = success();
+	if (file.damaged) {	// the way out of a damaged one, too: begin anew, so that no old image fits
+		memset(&next, 0, sizeof next);
+		memcpy(next.magic, VKCKPT_SIDECAR_MAGIC, sizeof next.magic);
+		next.version = 1;
+		s = uuid_make(&next.disk_id);
+	}
+	disk.sidecar_fd = file.fd;
+	if (s.ok() && (file.damaged || next.state != VKCKPT_DISK_IDLE)) {
+		next.state = VKCKPT_DISK_IDLE;
+		next.epoch++;
+		next.holder_pid = 0;
+		s = sidecar_store(&disk, next);
+	}
+	unlock(&disk);
+	return s;
+}
+
+Status inspect(const char *path, struct vkckpt_f_sidecar *out)
+{
+	char disk_path[VKCKPT_MAX_PATH + 1], side[VKCKPT_MAX_PATH + 32];
+	sidecar_disk_path(path, -1, disk_path, sizeof disk_path);
+	sidecar_path(disk_path, side, sizeof side);
+	long fd = sys_open(side, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return fail_host((int)-fd, "disk: sidecar", side);
+	long got = pread_all((int)fd, out, sizeof *out, 0);
+	sys_close((int)fd);
+	if (got < 0)
+		return fail_host((int)-got, "disk: sidecar", side);
+	if (got != (long)sizeof *out || !sidecar_valid(*out))
+		return fail(EBADMSG, VKCKPT_R_SIDECAR_DAMAGED, "disk: sidecar", side);
+	return success();
+}
+
+}  // namespace
+}  // namespace vk
+
+using namespace vk;
+
+VK_EXPORT int vkckpt_disk_boot(struct vkckpt_disk *disk, const char *path, int disk_fd, struct vkckpt_error *err)
+{
+	return report(boot(disk, path, disk_fd), err);
+}
+
+VK_EXPORT void vkckpt_disk_shutdown(struct vkckpt_disk *disk)
+{
+	if (disk->sidecar_fd < 0)
+		return;
+	if (disk->now.state == VKCKPT_DISK_RUNNING) {
+		struct vkckpt_f_sidecar next = disk->now;
+		next.state = VKCKPT_DISK_IDLE;
+		next.epoch++;
+		next.holder_pid = 0;
+		(void)sidecar_store(disk, next).ok();	// else it says "running" with no holder: a boot takes that for a crash
+	}
+	unlock(disk);
+}
+
+VK_EXPORT int vkckpt_disk_thaw(struct vkckpt_disk *disk, const char *path, int disk_fd, const struct vkckpt_source *source,
+    struct vkckpt_error *err)
+{
+	return report(thaw(disk, path, disk_fd, source), err);
+}
+
+VK_EXPORT void vkckpt_disk_release(struct vkckpt_disk *disk) { unlock(disk); }
+
+VK_EXPORT int vkckpt_disk_discard(const char *path, struct vkckpt_error *err) { return report(discard(path), err); }
+
+VK_EXPORT int vkckpt_disk_inspect(const char *path, struct vkckpt_f_sidecar *out, struct vkckpt_error *err)
+{
+	return report(inspect(path, out), err);
+}

@@ -1,0 +1,203 @@
+// The fences of all writable disks. A suspend: the image gets its name first, then each sidecar is exchanged; both were complete and synced
+// before, both exchanges can be taken back. Should the process die between the two, the disk says "running" in the epoch before the
+// image's, unlocked: a boot is allowed (and makes the image useless), and so is the thaw as long as nobody has booted. Never two, never none.
+#include "lib/disks.h"
+
+#include <errno.h>
+#include <string.h>
+#include <linux/fs.h>
+
+#include "lib/sidecar.h"
+#include "lib/signals.h"
+#include "lib/sys.h"
+#include "lib/text.h"
+
+namespace vk {
+namespace {
+
+struct vkckpt_disk *disk_of(const struct vkckpt_device &d)
+{
+	return d.device_class->disk ? d.device_class->disk(d.device) : nullptr;
+}
+
+bool freezes_copies(const struct vkckpt &ck)
+{
+	return request_action(ck) == VKCKPT_ACTION_CONTINUE && !(request_flags(ck) & VKCKPT_REQUEST_RAM_ONLY);
+}
+
+Status not_frozen(const char *name, int code) { return fail(code, VKCKPT_R_DISK_NOT_FROZEN, "capture: freeze", name); }
+
+// IMAGE.NAME-1a2b3c4d5e6f7081: an own name per image, so that it replaces nothing that may be in use.
+Status freeze_copy(struct vkckpt &ck, const char *name, DiskStep &step, const struct vkckpt_uuid &image_id)
+{
+	if (!ck.image_path[0])
+		return not_frozen(name, ENOTSUP);
+	Text path(step.frozen_path, sizeof step.frozen_path);
+	path.add(ck.image_path).add(".").add(name).add("-").bytes_hex(image_id.bytes, 8);
+	if (path.cut() || path.length() > VKCKPT_MAX_PATH - 32)
+		return fail(ENAMETOOLONG, VKCKPT_R_LIMIT, "capture: freeze", name);
+	if (long r = sys_fsync(step.disk->disk_fd); r < 0)
+		return fail_host((int)-r, "capture: freeze", name);
+	long fd = sys_open(step.frozen_path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		step.frozen_path[0] = 0;
+		return fail_host((int)-fd, "capture: freeze", name);
+	}
+	long r = sys_ioctl((int)fd, FICLONE, (void *)(intptr_t)step.disk->disk_fd);
+	Status s = r < 0 ? not_frozen(name, (int)-r) : uuid_make(&step.next.disk_id);
+	step.next.epoch = 1;
+	if (s.ok())
+		s = sidecar_take_proof((int)fd, name, step.next);
+	sys_close((int)fd);
+	return s;
+}
+
+Status freeze(struct vkckpt &ck, const char *name, DiskStep &step, const struct vkckpt_uuid &image_id)
+{
+	step.next = step.disk->now;
+	step.next.image_id = image_id;
+	text_copy(step.next.image_path, sizeof step.next.image_path, ck.image_path);
+	if (request_action(ck) == VKCKPT_ACTION_EXIT || freezes_copies(ck)) {
+		step.next.state = VKCKPT_DISK_SUSPENDED;
+		step.next.epoch++;
+		step.next.holder_pid = 0;
+	}
+	if (freezes_copies(ck))
+		return freeze_copy(ck, name, step, image_id);
+	step.ram_only = request_action(ck) == VKCKPT_ACTION_CONTINUE;
+	return sidecar_take_proof(step.disk->disk_fd, name, step.next);
+}
+
+Status prepare(DiskStep &step)
+{
+	const char *disk_path = step.frozen_path[0] ? step.frozen_path : step.disk->path;
+	sidecar_path(disk_path, step.sidecar, sizeof step.sidecar);
+	Text temporary(step.temporary, sizeof step.temporary);
+	temporary.add(step.sidecar);
+	if (!step.frozen_path[0])
+		temporary.add(".new");
+	return sidecar_write(step.temporary, step.next, &step.fresh_fd);
+}
+
+// Steps of this request; device i's is steps[i]. False past the end.
+DiskStep *step_at(struct vkckpt &ck, size_t i) { return ck.disk_steps[i].disk ? &ck.disk_steps[i] : nullptr; }
+
+void begin_steps(struct vkckpt &ck)
+{
+	for (size_t i = 0; i < ck.config.device_count; i++) {
+		memset(static_cast<void *>(&ck.disk_steps[i]), 0, sizeof ck.disk_steps[i]);
+		ck.disk_steps[i].fresh_fd = -1;
+		ck.disk_steps[i].disk = disk_of(ck.devices[i]);
+	}
+}
+
+}  // namespace
+
+Status disks_check(struct vkckpt &ck)
+{
+	for (size_t i = 0; i < ck.config.device_count; i++) {
+		struct vkckpt_disk *disk = disk_of(ck.devices[i]);
+		if (!disk)
+			continue;
+		if (disk->sidecar_fd < 0)
+			return fail(EINVAL, VKCKPT_R_HOOK_FAILED, "capture: disk is not fenced (vkckpt_disk_boot)", ck.devices[i].name);
+		if (freezes_copies(ck) && !ck.image_path[0])
+			return not_frozen(ck.devices[i].name, ENOTSUP);
+	}
+	return success();
+}
+
+Status disks_freeze(struct vkckpt &ck, const struct vkckpt_uuid &image_id)
+{
+	begin_steps(ck);
+	for (size_t i = 0; i < ck.config.device_count; i++)
+		if (DiskStep *step = step_at(ck, i))
+			VK_TRY(freeze(ck, ck.devices[i].name, *step, image_id));
+	return success();
+}
+
+void disk_save_fence(const DiskStep &step, struct vkckpt_sink *sink)
+{
+	const struct vkckpt_f_sidecar &s = step.next;
+	vkckpt_put_bytes(sink, "fence_disk_id", &s.disk_id, sizeof s.disk_id);
+	vkckpt_put_bytes(sink, "fence_image_id", &s.image_id, sizeof s.image_id);
+	vkckpt_put_u64(sink, "fence_epoch", s.epoch);
+	vkckpt_put_u64(sink, "fence_device", s.device);
+	vkckpt_put_u64(sink, "fence_inode", s.inode);
+	vkckpt_put_u64(sink, "fence_size", s.size_bytes);
+	vkckpt_put_u64(sink, "fence_ctime", s.ctime_ns);
+	vkckpt_put_bytes(sink, "fence_boot_id", s.boot_id, sizeof s.boot_id);
+	if (step.ram_only)
+		vkckpt_put_u64(sink, "fence_ram_only", 1);
+	if (step.frozen_path[0])
+		vkckpt_put_string(sink, "fence_frozen", step.frozen_path);
+}
+
+Status disks_prepare(struct vkckpt &ck)
+{
+	for (size_t i = 0; i < ck.config.device_count; i++)
+		if (DiskStep *step = step_at(ck, i); step && !step->ram_only)
+			VK_TRY(prepare(*step));
+	return success();
+}
+
+Status disks_prepare_running(struct vkckpt &ck)
+{
+	begin_steps(ck);
+	for (size_t i = 0; i < ck.config.device_count; i++)
+		if (DiskStep *step = step_at(ck, i)) {
+			step->next = step->disk->now;
+			step->next.state = VKCKPT_DISK_RUNNING;
+			step->next.epoch++;
+			step->next.holder_pid = (uint64_t)sys_getpid();
+			VK_TRY(prepare(*step));
+		}
+	return success();
+}
+
+Status disks_replace(struct vkckpt &ck)
+{
+	for (size_t i = 0; i < ck.config.device_count; i++)
+		if (DiskStep *step = step_at(ck, i); step && step->fresh_fd >= 0 && !step->frozen_path[0])
+			VK_TRY(step->replacement.in(step->temporary, step->sidecar));
+	return success();
+}
+
+void disks_revert(struct vkckpt &ck)
+{
+	for (size_t i = ck.config.device_count; i-- > 0;) {
+		DiskStep *step = step_at(ck, i);
+		if (!step)
+			continue;
+		step->replacement.back();
+		if (step->fresh_fd >= 0) {
+			sys_unlink(step->temporary);
+			sys_close(step->fresh_fd);
+			step->fresh_fd = -1;
+		}
+		if (step->frozen_path[0])
+			sys_unlink(step->frozen_path);
+		step->disk = nullptr;
+	}
+}
+
+void disks_finish(struct vkckpt &ck)
+{
+	for (size_t i = 0; i < ck.config.device_count; i++) {
+		DiskStep *step = step_at(ck, i);
+		if (!step || step->fresh_fd < 0)
+			continue;
+		if (step->frozen_path[0]) {	// nobody holds the copy
+			sys_close(step->fresh_fd);
+		} else {
+			step->replacement.finish();
+			sys_close(step->disk->sidecar_fd);
+			step->disk->sidecar_fd = step->fresh_fd;
+			step->disk->now = step->next;
+		}
+		step->fresh_fd = -1;
+		step->disk = nullptr;
+	}
+}
+
+}  // namespace vk

@@ -1,0 +1,89 @@
+// Exchanging a finished file with the one it replaces. Every context that may block.
+#include "lib/replace.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/sys.h"
+#include "lib/text.h"
+
+namespace vk {
+namespace {
+constexpr unsigned kNoReplace = 1, kExchange = 2;	// RENAME_NOREPLACE, RENAME_EXCHANGE of linux/fs.h
+}
+
+Status sync_folder(const char *path)
+{
+	char folder[VKCKPT_MAX_PATH + 32];
+	size_t end = 0;
+	for (size_t i = 0; path[i]; i++)
+		if (path[i] == '/')
+			end = i;
+	if (end)
+		Text(folder, sizeof folder).add(path, end);
+	else
+		Text(folder, sizeof folder).add(*path == '/' ? "/" : ".");
+	long fd = sys_open(folder, O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		return fail_host((int)-fd, "commit: folder", folder);
+	long r = sys_fsync((int)fd);
+	sys_close((int)fd);
+	if (r < 0 && r != -EINVAL)	// a file system without it
+		return fail_host((int)-r, "commit: fsync of the folder", folder);
+	return success();
+}
+
+long lock_file(int fd)
+{
+	struct flock lock;
+	memset(&lock, 0, sizeof lock);
+	lock.l_type = F_WRLCK;
+	long r = sys_fcntl(fd, F_OFD_SETLK, (long)&lock);
+	return r == -EACCES ? -EAGAIN : r;
+}
+
+bool names_file(const char *path, int fd)
+{
+	struct stat by_name, by_fd;
+	return sys_lstat(path, &by_name) == 0 && sys_fstat(fd, &by_fd) == 0 && by_name.st_dev == by_fd.st_dev &&
+	    by_name.st_ino == by_fd.st_ino;
+}
+
+Status Replacement::in(const char *temporary, const char *final)
+{
+	temporary_ = temporary;
+	final_ = final;
+	long r = sys_renameat2(AT_FDCWD, temporary, AT_FDCWD, final, kExchange);
+	if (r == 0) {
+		state_ = State::exchanged;
+	} else if (r == -ENOENT && (r = sys_renameat2(AT_FDCWD, temporary, AT_FDCWD, final, kNoReplace)) == 0) {
+		state_ = State::moved;
+	} else if ((r == -EINVAL || r == -ENOSYS) && (r = sys_rename(temporary, final)) == 0) {
+		state_ = State::overwritten;
+	}
+	if (r < 0)
+		return fail_host((int)-r, "commit: rename", final);
+	return sync_folder(final);	// if it fails the caller takes the step back
+}
+
+bool Replacement::back()
+{
+	State was = state_;
+	state_ = State::none;
+	long r = 0;
+	if (was == State::exchanged)
+		r = sys_renameat2(AT_FDCWD, temporary_, AT_FDCWD, final_, kExchange);
+	if (was == State::moved || was == State::overwritten)
+		r = sys_rename(final_, temporary_);
+	return r == 0 && was != State::overwritten;
+}
+
+void Replacement::finish()
+{
+	if (state_ == State::exchanged)
+		sys_unlink(temporary_);
+	state_ = State::none;
+}
+
+}  // namespace vk

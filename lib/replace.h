@@ -1,0 +1,37 @@
+// A file that is written under a temporary name beside its final one and then exchanged with it in one step that can be taken back: a
+// reader finds the old file or the new one, whole.
+#ifndef VKCKPT_LIB_REPLACE_H
+#define VKCKPT_LIB_REPLACE_H
+
+#include <vkckpt/format.h>
+
+#include "lib/status.h"
+
+namespace vk {
+
+class Replacement {
+public:
+	enum class State : uint8_t { none, exchanged, moved, overwritten };
+
+	// `temporary` takes the place of `final` and the folder is synced. Paths stay the caller's until finish or back.
+	Status in(const char *temporary, const char *final);
+	// As before. Where the file system cannot exchange names an old file is gone: false.
+	bool back();
+	// The old file is removed.
+	void finish();
+	bool done() const { return state_ != State::none; }
+
+private:
+	const char *temporary_ = nullptr, *final_ = nullptr;
+	State state_ = State::none;
+};
+
+// fsync of the folder that `path` lies in.
+Status sync_folder(const char *path);
+// An open-file-description write lock on the whole file: 0, -EAGAIN somebody else has it, or the host's.
+long lock_file(int fd);
+// fd is still the file that the path names.
+bool names_file(const char *path, int fd);
+
+}  // namespace vk
+#endif

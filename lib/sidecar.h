@@ -1,0 +1,37 @@
+// The file DISK.vkckpt: finding, locking, reading, replacing it.
+#ifndef VKCKPT_LIB_SIDECAR_H
+#define VKCKPT_LIB_SIDECAR_H
+
+#include <vkckpt/disk.h>
+
+#include "lib/status.h"
+
+namespace vk {
+
+enum class Missing { create, refuse };
+
+struct SidecarFile {
+	int fd = -1;				// locked
+	bool damaged = false;			// only when damage is tolerated
+	struct vkckpt_f_sidecar content;
+};
+
+// The disk's own path, links resolved, so that one disk has one sidecar; disk_fd -1: opened for that.
+void sidecar_disk_path(const char *path, int disk_fd, char *out, size_t room);
+void sidecar_path(const char *disk_path, char *out, size_t room);	// room: VKCKPT_MAX_PATH + 32
+
+// Locks and reads. DISK_IN_USE (number: the holder), SIDECAR_DAMAGED, or with Missing::refuse DISK_MISSING.
+Status sidecar_lock(const char *disk_path, Missing, SidecarFile *out);
+// Checks magic, version and digest.
+bool sidecar_valid(const struct vkckpt_f_sidecar &);
+
+// Writes and syncs `content` (its digest is set here) to `path`, which is made anew; locked in *fd.
+Status sidecar_write(const char *path, struct vkckpt_f_sidecar &content, int *fd);
+// Replaces the sidecar of a disk whose lock the caller holds in disk->sidecar_fd.
+Status sidecar_store(struct vkckpt_disk *, struct vkckpt_f_sidecar &next);
+
+// What the disk looks like now: device, inode, size, ctime, and the host's boot.
+Status sidecar_take_proof(int disk_fd, const char *name, struct vkckpt_f_sidecar &);
+
+}  // namespace vk
+#endif
