@@ -179,6 +179,9 @@ struct vkckpt_config {
 	size_t device_count;
 	const struct vkckpt_hooks *hooks;
 	const char *run_dir;		/* NULL: not published; "" : the default place of vkckpt/run.h */
+	uint32_t reserve_image;		/* 1: room for an image is set aside at arm in image_path + ".reserve" (else arm
+					   only warns, in the run directory, when there is too little) */
+	uint32_t reserved;		/* 0 */
 };
 
 /* SIGNAL/ARM. Blocks SIGCKPT, SIGCKPTEXIT and SIGTHAW in the calling thread: the first thing main does. */
@@ -250,8 +253,18 @@ const char *vkckpt_name(const struct vkckpt *);
 /* Devices of the armed vkernel, so that a thawing program finds what its classes opened: NULL past the end. */
 const struct vkckpt_device *vkckpt_device_at(const struct vkckpt *, size_t i);
 
-/* GNU build id of the running program: bytes copied (0: it has none). */
+/* GNU build id of the running program: bytes copied (0: it has none). Safety: MT-Safe, AS-Safe; reads /proc. Since 0.1. */
 size_t vkckpt_build_id(void *out, size_t room);
+
+/*
+ * Calls entry(arg) on the stack that ends at stack_top, for vCPUs of resume kind CONTEXT whose stack lies in RAM or a region. entry
+ * must not return: the frame that called this is not part of an image. Safety: MT-Safe, AS-Safe. Since 0.1.
+ */
+void vkckpt_enter_stack(void *stack_top, void (*entry)(void *), void *arg)
+#ifdef __GNUC__
+    __attribute__((__noreturn__))
+#endif
+    ;
 
 #ifdef __cplusplus
 }

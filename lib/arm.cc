@@ -1,0 +1,435 @@
+// ARM: everything that a vkernel is told is checked and copied here, and every buffer that a capture will need is sized and mapped here.
+#include <errno.h>
+#include <string.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+
+#include "lib/export.h"
+#include "lib/context.h"
+#include "lib/host.h"
+#include "lib/signals.h"
+#include "lib/sys.h"
+#include "lib/text.h"
+
+// <new> belongs to libstdc++.
+inline void *operator new(size_t, void *place) noexcept { return place; }
+
+namespace vk {
+namespace {
+
+constexpr const char *kWhere = "arm: config";
+
+Status bad(const char *field, uint64_t number = 0) { return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, kWhere, field, number); }
+Status too_many(const char *field, uint64_t number) { return fail(ENOBUFS, VKCKPT_R_LIMIT, kWhere, field, number); }
+
+// "segments[3].address"
+Status bad_element(const char *array, size_t i, const char *field, int code = EINVAL, uint32_t reason = VKCKPT_R_BAD_ARGUMENT)
+{
+	char subject[64];
+	Text(subject, sizeof subject).add(array).add("[").decimal(i).add("]").add(field);
+	return fail(code, reason, kWhere, subject, i);
+}
+
+bool is_name(const char *text)
+{
+	if (!text || !*text || text_length(text) > VKCKPT_MAX_NAME || *text == '.')
+		return false;
+	for (const char *p = text; *p; p++)
+		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '-' ||
+		    *p == '_' || *p == '.'))
+			return false;
+	return true;
+}
+
+// [address, address + bytes) does not wrap and lies in the lower half.
+bool is_range(const void *address, uint64_t bytes)
+{
+	uint64_t start = (uint64_t)address;
+	return start != 0 && start < 1ull << 47 && bytes <= (1ull << 47) - start;
+}
+
+bool overlap(const void *a, uint64_t a_bytes, const void *b, uint64_t b_bytes)
+{
+	return (uint64_t)a < (uint64_t)b + b_bytes && (uint64_t)b < (uint64_t)a + a_bytes;
+}
+
+Status check_segments(const struct vkckpt_config &c)
+{
+	if (c.segment_count == 0 || !c.segments)
+		return bad("segments");
+	if (c.segment_count > VKCKPT_MAX_SEGMENTS)
+		return too_many("segment_count", c.segment_count);
+	for (size_t i = 0; i < c.segment_count; i++) {
+		const struct vkckpt_segment &s = c.segments[i];
+		if ((uint64_t)s.address % VKCKPT_FRAME || !is_range(s.address, s.size_bytes))
+			return bad_element("segments", i, ".address");
+		if (s.size_bytes == 0 || s.size_bytes % VKCKPT_FRAME)
+			return bad_element("segments", i, ".size_bytes");
+		if (s.size_bytes > VKCKPT_MAX_SEGMENT_BYTES)
+			return bad_element("segments", i, ".size_bytes", ENOBUFS, VKCKPT_R_LIMIT);
+		for (size_t j = 0; j < i; j++)
+			if (overlap(s.address, s.size_bytes, c.segments[j].address, c.segments[j].size_bytes))
+				return bad_element("segments", i, ".address: overlaps");
+	}
+	return success();
+}
+
+Status check_regions(const struct vkckpt_config &c)
+{
+	if (c.region_count > VKCKPT_MAX_REGIONS)
+		return too_many("region_count", c.region_count);
+	if (c.region_count && !c.regions)
+		return bad("regions");
+	for (size_t i = 0; i < c.region_count; i++) {
+		const struct vkckpt_region &r = c.regions[i];
+		if (!is_name(r.name))
+			return bad_element("regions", i, ".name");
+		if (r.size_bytes == 0 || !is_range(r.address, r.size_bytes))
+			return bad_element("regions", i, ".address");
+		if (r.size_bytes > VKCKPT_MAX_REGION_BYTES)
+			return bad_element("regions", i, ".size_bytes", ENOBUFS, VKCKPT_R_LIMIT);
+		for (size_t j = 0; j < c.segment_count; j++)
+			if (overlap(r.address, r.size_bytes, c.segments[j].address, c.segments[j].size_bytes))
+				return bad_element("regions", i, ".address: overlaps RAM");
+		for (size_t j = 0; j < i; j++)
+			if (overlap(r.address, r.size_bytes, c.regions[j].address, c.regions[j].size_bytes))
+				return bad_element("regions", i, ".address: overlaps");
+	}
+	return success();
+}
+
+Status check_devices(const struct vkckpt_config &c)
+{
+	if (c.device_count > VKCKPT_MAX_DEVICES)
+		return too_many("device_count", c.device_count);
+	if (c.device_count && !c.devices)
+		return bad("devices");
+	for (size_t i = 0; i < c.device_count; i++) {
+		const struct vkckpt_device &d = c.devices[i];
+		if (!d.device_class || d.device_class->size != sizeof *d.device_class)
+			return bad_element("devices", i, ".device_class");
+		if (!is_name(d.device_class->name) || text_length(d.device_class->name) > 31)
+			return bad_element("devices", i, ".device_class->name");
+		if (!is_name(d.name) || text_length(d.name) > 31)
+			return bad_element("devices", i, ".name");
+		if (d.policy > VKCKPT_POLICY_FAIL)
+			return bad_element("devices", i, ".policy");
+		for (size_t j = 0; j < i; j++)
+			if (text_equal(d.name, c.devices[j].name))
+				return bad_element("devices", i, ".name: occurs twice");
+	}
+	return success();
+}
+
+Status check_config(const struct vkckpt_config &c)
+{
+	if (c.size != sizeof c)
+		return bad("size", c.size);
+	if (!is_name(c.program))
+		return bad("program");
+	if (!is_name(c.name))
+		return bad("name");
+	if (c.image_path ? (!*c.image_path || text_length(c.image_path) > VKCKPT_MAX_PATH - 16) : c.image_fd < 0)
+		return bad("image_path");
+	if (c.on_ckpt != VKCKPT_ACTION_EXIT && c.on_ckpt != VKCKPT_ACTION_CONTINUE)
+		return bad("on_ckpt", c.on_ckpt);
+	if (c.resume_kind > VKCKPT_RESUME_CONTEXT)
+		return bad("resume_kind", c.resume_kind);
+	if (c.vcpu_count == 0)
+		return bad("vcpu_count");
+	if (c.vcpu_count > VKCKPT_MAX_VCPUS)
+		return too_many("vcpu_count", c.vcpu_count);
+	if (c.pagetable_format != VKCKPT_PT_NONE && !pagetable_format(c.pagetable_format))
+		return bad("pagetable_format", c.pagetable_format);
+	if (c.build_id ? c.build_id_bytes == 0 || c.build_id_bytes > 32 : c.build_id_bytes != 0)
+		return bad("build_id_bytes", c.build_id_bytes);
+	if (c.layout_count > (1u << 20) || (c.layout_count && !c.layout))
+		return bad("layout_count", c.layout_count);
+	if (!c.hooks || c.hooks->size == 0 || c.hooks->size > sizeof *c.hooks)
+		return bad("hooks");
+	VK_TRY(check_segments(c));
+	VK_TRY(check_regions(c));
+	return check_devices(c);
+}
+
+// --- sizes
+
+ImageShape shape_of(const struct vkckpt_config &c)
+{
+	ImageShape shape;
+	shape.segment_count = (uint32_t)c.segment_count;
+	for (size_t i = 0; i < c.segment_count; i++)
+		shape.segment[i] = { (uint64_t)c.segments[i].address, c.segments[i].size_bytes };
+	shape.region_count = (uint32_t)c.region_count;
+	for (size_t i = 0; i < c.region_count; i++)
+		shape.region_bytes[i] = c.regions[i].size_bytes;
+	return shape;
+}
+
+uint64_t largest_segment(const struct vkckpt_config &c)
+{
+	uint64_t largest = 0;
+	for (size_t i = 0; i < c.segment_count; i++)
+		if (c.segments[i].size_bytes > largest)
+			largest = c.segments[i].size_bytes;
+	return largest;
+}
+
+// Mirrors take_memory line by line; the arena traps if they differ.
+size_t memory_bytes(const struct vkckpt_config &c, const ImageShape &shape)
+{
+	size_t bytes = Arena::room(sizeof(struct vkckpt), 4096) + Arena::room(4096, 4096);
+	bytes += Arena::room(c.segment_count * sizeof(struct vkckpt_segment));
+	bytes += Arena::room(c.region_count * sizeof(struct vkckpt_region)) + c.region_count * Arena::room(64);
+	bytes += Arena::room(c.device_count * sizeof(struct vkckpt_device)) + c.device_count * Arena::room(64);
+	bytes += Arena::room(c.vcpu_count * sizeof(Vcpu)) + c.vcpu_count * Arena::room(kVcpuStackBytes, 4096);
+	bytes += Arena::room(kCaptureStackBytes, 4096) + 2 * Arena::room(kPlanFrames);
+	bytes += Arena::room((c.device_count + 1) * sizeof(DiskStep)) + Arena::room(VKCKPT_MAX_RECORD, 4096);
+	bytes += walk_scratch_bytes(largest_segment(c)) + ImageWriter::arena_bytes(shape);
+	return bytes;
+}
+
+const char *copy_name(Arena &arena, const char *name)
+{
+	char *out = static_cast<char *>(arena.take(64));
+	text_copy(out, 64, name);
+	return out;
+}
+
+void take_memory(struct vkckpt &ck, const struct vkckpt_config &c, const ImageShape &shape)
+{
+	Arena &arena = ck.arena;
+	ck.segments = arena.take_array<struct vkckpt_segment>(c.segment_count);
+	memcpy(ck.segments, c.segments, c.segment_count * sizeof *c.segments);
+	ck.regions = arena.take_array<struct vkckpt_region>(c.region_count);
+	for (size_t i = 0; i < c.region_count; i++)
+		ck.regions[i] = { copy_name(arena, c.regions[i].name), c.regions[i].address, c.regions[i].size_bytes };
+	ck.devices = arena.take_array<struct vkckpt_device>(c.device_count);
+	for (size_t i = 0; i < c.device_count; i++) {
+		ck.devices[i] = c.devices[i];
+		ck.devices[i].name = copy_name(arena, c.devices[i].name);
+	}
+	ck.vcpus = arena.take_array<Vcpu>(c.vcpu_count);
+	for (uint32_t i = 0; i < c.vcpu_count; i++) {
+		ck.vcpus[i].owner = &ck;
+		ck.vcpus[i].number = i;
+		ck.vcpus[i].stack_top = static_cast<uint8_t *>(arena.take(kVcpuStackBytes, 4096)) + kVcpuStackBytes;
+	}
+	ck.capture_stack_top = static_cast<uint8_t *>(arena.take(kCaptureStackBytes, 4096)) + kCaptureStackBytes;
+	ck.frame_state = static_cast<uint8_t *>(arena.take(kPlanFrames));
+	ck.frame_class = static_cast<uint8_t *>(arena.take(kPlanFrames));
+	ck.disk_steps = arena.take_array<DiskStep>(c.device_count + 1);
+	ck.record = static_cast<uint8_t *>(arena.take(VKCKPT_MAX_RECORD, 4096));
+	walk_scratch_init(ck.walk, arena, largest_segment(c));
+	ck.writer.init(arena, shape);
+}
+
+// --- copying
+
+Status copy_path(struct vkckpt &ck, const char *path)
+{
+	if (!path)
+		return success();
+	Text text(ck.image_path, sizeof ck.image_path);
+	if (*path != '/') {
+		char here[VKCKPT_MAX_PATH + 1];
+		long n = sys_call(SYS_getcwd, (long)here, sizeof here);
+		if (n < 0)
+			return fail_host((int)-n, "arm: getcwd");
+		text.add(here).add("/");
+	}
+	text.add(path);
+	return text.cut() || text.length() > VKCKPT_MAX_PATH - 16 ? bad("image_path") : success();
+}
+
+Status copy_config(struct vkckpt &ck, const struct vkckpt_config &c, const Birth &birth)
+{
+	ck.config = c;
+	ck.birth = birth;
+	memcpy(&ck.hooks, c.hooks, c.hooks->size);
+	text_copy(ck.name, sizeof ck.name, c.name);
+	text_copy(ck.program, sizeof ck.program, c.program);
+	VK_TRY(copy_path(ck, c.image_path));
+	if (c.build_id) {
+		memcpy(ck.build_id, c.build_id, c.build_id_bytes);
+		ck.build_id_bytes = (uint32_t)c.build_id_bytes;
+	} else {
+		ck.build_id_bytes = (uint32_t)program_build_id(ck.build_id, sizeof ck.build_id);
+	}
+	if (ck.build_id_bytes == 0 && (c.region_count || c.resume_kind == VKCKPT_RESUME_CONTEXT))
+		return bad("build_id: the program has none (link with -Wl,--build-id)");
+	ck.layout = digest_of(c.layout, c.layout_count * sizeof *c.layout);
+	ck.config.name = ck.name;
+	ck.config.program = ck.program;
+	ck.config.image_path = c.image_path ? ck.image_path : nullptr;
+	ck.config.hooks = &ck.hooks;
+	ck.config.segments = ck.segments;
+	ck.config.regions = ck.regions;
+	ck.config.devices = ck.devices;
+	ck.config.build_id = ck.build_id;
+	ck.config.build_id_bytes = ck.build_id_bytes;
+	ck.config.layout = nullptr;
+	if (!ck.config.quiesce_timeout_ns)
+		ck.config.quiesce_timeout_ns = kQuiesceTimeout;
+	if (!ck.config.notice_timeout_ns)
+		ck.config.notice_timeout_ns = kNoticeTimeout;
+	return host_facts(&ck.host);
+}
+
+// --- the run directory, and room for an image
+
+// An upper bound: every frame stored raw, with its descriptors twice.
+uint64_t estimate_bytes(const struct vkckpt_config &c)
+{
+	uint64_t bytes = 4u << 20;
+	for (size_t i = 0; i < c.segment_count; i++)
+		bytes += c.segments[i].size_bytes + c.segments[i].size_bytes / 256;
+	for (size_t i = 0; i < c.region_count; i++)
+		bytes += c.regions[i].size_bytes + VKCKPT_CHUNK;
+	return bytes;
+}
+
+void folder_of(const char *path, char *out, size_t room)
+{
+	size_t end = 0;
+	for (size_t i = 0; path[i]; i++)
+		if (path[i] == '/')
+			end = i;
+	Text(out, room).add(path, end ? end : 1);
+}
+
+Status reserve_room(struct vkckpt &ck, uint64_t bytes)
+{
+	char path[VKCKPT_MAX_PATH + 16];
+	Text(path, sizeof path).add(ck.image_path).add(".reserve");
+	sys_unlink(path);
+	long fd = sys_open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return fail_host((int)-fd, "arm: reserve_image", path);
+	long r = sys_fallocate((int)fd, 0, 0, bytes);
+	sys_close((int)fd);
+	if (r < 0) {
+		sys_unlink(path);
+		return fail_host((int)-r, "arm: reserve_image", path, bytes);
+	}
+	ck.reserve_held = 1;
+	return success();
+}
+
+// Room for an image: set aside if the vkernel chose so, else only looked at; too little is a warning for whoever watches.
+Status look_for_room(struct vkckpt &ck, struct vkckpt_run_entry &entry)
+{
+	if (!ck.image_path[0])
+		return success();
+	if (ck.config.reserve_image)
+		return reserve_room(ck, entry.estimate_bytes);
+	char folder[VKCKPT_MAX_PATH + 1];
+	folder_of(ck.image_path, folder, sizeof folder);
+	struct statfs st;
+	long r = sys_call(SYS_statfs, (long)folder, (long)&st);
+	if (r < 0)
+		entry.warning_reason = r == -ENOENT ? VKCKPT_R_NOT_FOUND : VKCKPT_R_IO_ERROR;
+	else if ((uint64_t)st.f_bavail * (uint64_t)st.f_bsize < entry.estimate_bytes)
+		entry.warning_reason = VKCKPT_R_NO_SPACE;
+	return success();
+}
+
+Status make_entry(struct vkckpt &ck, void *page)
+{
+	VK_TRY(ck.run.open(ck.config.run_dir, ck.name, page));
+	struct vkckpt_run_entry &e = *ck.run.words();
+	e.pid = (uint64_t)sys_getpid();
+	e.start_time = process_start_time();
+	text_copy(e.name, sizeof e.name, ck.name);
+	text_copy(e.program, sizeof e.program, ck.program);
+	text_copy(e.image_path, sizeof e.image_path, ck.image_path);
+	for (size_t i = 0; i < ck.config.segment_count; i++)
+		e.ram_bytes += ck.segments[i].size_bytes;
+	e.estimate_bytes = estimate_bytes(ck.config);
+	e.on_ckpt = ck.config.on_ckpt;
+	return look_for_room(ck, e);
+}
+
+}  // namespace
+
+Status context_make(const struct vkckpt_config &config, const Birth &birth, struct vkckpt **out)
+{
+	VK_TRY(check_config(config));
+	ImageShape shape = shape_of(config);
+	Arena arena;
+	VK_TRY(arena.map(memory_bytes(config, shape), Prefault::yes));
+	struct vkckpt *ck = new (arena.take(sizeof(struct vkckpt), 4096)) struct vkckpt();
+	ck->arena = arena;
+	void *page = ck->arena.take(4096, 4096);
+	take_memory(*ck, config, shape);
+	Status s = copy_config(*ck, config, birth);
+	if (s.ok())
+		s = make_entry(*ck, page);
+	if (!s.ok()) {
+		context_destroy(ck);
+		return s;
+	}
+	*out = ck;
+	return success();
+}
+
+void context_publish(struct vkckpt &ck)
+{
+	install_handlers(&ck);
+	ck.run.publish();
+	uint64_t commands = signal_bit(VKCKPT_SIGCKPT) | signal_bit(VKCKPT_SIGCKPTEXIT);
+	sys_sigprocmask(SIG_UNBLOCK, &commands, nullptr);
+}
+
+void context_destroy(struct vkckpt *ck)
+{
+	ck->run.withdraw();
+	if (ck->reserve_held) {
+		char path[VKCKPT_MAX_PATH + 16];
+		Text(path, sizeof path).add(ck->image_path).add(".reserve");
+		sys_unlink(path);
+	}
+	Arena arena = ck->arena;	// the context itself lies in it
+	arena.release();
+}
+
+}  // namespace vk
+
+using namespace vk;
+
+VK_EXPORT int vkckpt_arm(const struct vkckpt_config *config, struct vkckpt **out, struct vkckpt_error *err)
+{
+	*out = nullptr;
+	if (!config)
+		return report(bad("config"), err);
+	if (armed_vkernel())
+		return report(fail(EEXIST, VKCKPT_R_BUSY, "arm", config->name ? config->name : ""), err);
+	Birth birth = {};
+	Status s = uuid_make(&birth.vkernel_id);
+	if (s.ok())
+		s = uuid_make(&birth.generation);
+	struct vkckpt *ck = nullptr;
+	if (s.ok())
+		s = context_make(*config, birth, &ck);
+	if (!s.ok())
+		return report(s, err);
+	*out = ck;
+	context_publish(*ck);
+	return 0;
+}
+
+VK_EXPORT void vkckpt_disarm(struct vkckpt *ck)
+{
+	remove_handlers();
+	context_destroy(ck);
+}
+
+VK_EXPORT struct vkckpt_uuid vkckpt_generation(const struct vkckpt *ck) { return ck->birth.generation; }
+VK_EXPORT uint64_t vkckpt_thaw_count(const struct vkckpt *ck) { return ck->birth.thaw_count; }
+VK_EXPORT uint32_t vkckpt_vcpu_count(const struct vkckpt *ck) { return ck->config.vcpu_count; }
+VK_EXPORT const char *vkckpt_name(const struct vkckpt *ck) { return ck->name; }
+
+VK_EXPORT const struct vkckpt_device *vkckpt_device_at(const struct vkckpt *ck, size_t i)
+{
+	return i < ck->config.device_count ? &ck->devices[i] : nullptr;
+}

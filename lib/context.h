@@ -1,0 +1,127 @@
+// One armed vkernel: struct vkckpt, the first thing in its arena, with a copy of everything that arm was told. Host-private: never
+// captured; a thaw makes a new one.
+#ifndef VKCKPT_LIB_CONTEXT_H
+#define VKCKPT_LIB_CONTEXT_H
+
+#include <vkckpt/disk.h>
+#include <vkckpt/vkckpt.h>
+
+#include "lib/arena.h"
+#include "lib/atomic.h"
+#include "lib/image_writer.h"
+#include "lib/replace.h"
+#include "lib/rundir.h"
+#include "lib/status.h"
+#include "lib/walk.h"
+
+namespace vk {
+
+constexpr size_t kVcpuStackBytes = 32 << 10;	// a parked vCPU waits here, so that nothing writes the stack that is captured
+constexpr size_t kCaptureStackBytes = 256 << 10;	// hooks of context QUIET run on it too
+constexpr unsigned kPlanFrames = 16384;		// frames asked of hook frame_states at once
+constexpr uint64_t kQuiesceTimeout = 10'000'000'000, kNoticeTimeout = 2'000'000'000;
+
+// Where a request stands. Only the vCPU that holds `driver` (or is the last to park) moves it.
+enum class Stage : uint32_t { idle, notice, drain, park, undo, suspended };
+
+struct Vcpu {
+	struct vkckpt_f_context context;	// of the caller of the safe point
+	uint64_t arrived;			// serial of the request for which it parked last
+	uint8_t *stack_top;
+	struct vkckpt *owner;
+	uint32_t number;
+};
+
+// What a run inherits: all random or zero at boot, from the image at thaw.
+struct Birth {
+	struct vkckpt_uuid vkernel_id, generation;
+	uint64_t thaw_count;
+};
+
+// The fence of one writable disk during one capture or thaw (disks.cc). One per device; sidecar and temporary are paths.
+struct DiskStep {
+	struct vkckpt_disk *disk;		// null: not a writable disk
+	struct vkckpt_f_sidecar next;		// what its sidecar will say
+	char frozen_path[VKCKPT_MAX_PATH + 1];	// copy that this checkpoint made of it; "": none
+	char sidecar[VKCKPT_MAX_PATH + 32], temporary[VKCKPT_MAX_PATH + 40];
+	int fresh_fd;				// the new sidecar, locked, still under its temporary name; -1: none
+	bool ram_only;
+	Replacement replacement;
+};
+
+}  // namespace vk
+
+struct vkckpt {
+	vk::Atomic<uint32_t> wanted;	// FIRST: read by context_switch.S. Not 0: safe points have something to do
+	vk::Atomic<uint32_t> claimed;	// 1: a request is being served
+	vk::Atomic<uint64_t> serial;	// counts requests
+	vk::Atomic<uint64_t> cancelled;	// serial of the request that is to be cancelled
+	uint64_t request;			// VKCKPT_REQUEST(...), valid while claimed
+	vk::Atomic<uint32_t> stage;		// enum class Stage
+	vk::Atomic<uint32_t> driver;	// 1: a vCPU is in advance()
+	vk::Atomic<uint32_t> park_word;	// see quiesce.cc
+
+	// progress of the request that is being served
+	uint64_t notice_deadline_ns, quiesce_deadline_ns, quiesce_began_ns;
+	bool noticed;				// notice_begin was called
+	size_t device_at;			// device that is being stopped
+	bool device_begun;			// its stop_begin was called
+	size_t devices_stopped;			// devices 0 .. n-1 must be undone
+	vk::Status outcome;			// of the capture, or why it did not come to one
+	int verdict;				// what parked vCPUs return
+	bool direct;				// vkckpt_capture: hooks of the quiesce are not ours
+
+	// what arm was told
+	vk::Arena arena;
+	struct vkckpt_config config;		// its pointers point into the arena, but for classes
+	struct vkckpt_hooks hooks;		// a copy; what the caller's table was too short for is null
+	char name[64], program[64];
+	char image_path[VKCKPT_MAX_PATH + 1];	// "": image_fd
+	uint8_t build_id[32];
+	uint32_t build_id_bytes;
+	struct vkckpt_digest layout;
+	struct vkckpt_segment *segments;
+	struct vkckpt_region *regions;
+	struct vkckpt_device *devices;
+	struct vkckpt_f_host host;
+	vk::Birth birth;
+	bool image_fd_used;
+	bool thawed;				// its vCPUs may resume
+
+	// memory of captures
+	vk::Vcpu *vcpus;
+	uint8_t *capture_stack_top;
+	uint8_t *frame_state, *frame_class;	// kPlanFrames each
+	vk::DiskStep *disk_steps;		// one per device
+	uint8_t *record;			// VKCKPT_MAX_RECORD, for payloads
+	vk::WalkScratch walk;
+	vk::ImageWriter writer;
+	vk::RunEntry run;
+	int reserve_held;			// config.reserve_image: the reserve file lies there
+};
+
+namespace vk {
+
+// ARM or THAW, all that can fail: checks and copies *config, maps the arena, makes the (unpublished) entry of the run directory.
+Status context_make(const struct vkckpt_config &config, const Birth &birth, struct vkckpt **out);
+// Cannot fail: publishes, installs the handlers, unblocks the signals in this thread.
+void context_publish(struct vkckpt &);
+void context_destroy(struct vkckpt *);
+
+Stage stage_of(const struct vkckpt &);
+void set_stage(struct vkckpt &, Stage);
+
+// The request in words.
+uint32_t request_action(const struct vkckpt &);	// VKCKPT_ACTION_EXIT or _CONTINUE
+uint32_t request_flags(const struct vkckpt &);
+
+}  // namespace vk
+
+// context_switch.S
+extern "C" {
+int vk_call_on(void *stack_top, int (*function)(void *), void *arg);
+[[noreturn]] void vk_jump(const struct vkckpt_f_context *, int value);
+struct VkOverwrite { void *to; const void *from; size_t bytes; };
+void vk_overwrite(const struct VkOverwrite *list, size_t count);
+}
+#endif

@@ -1,0 +1,195 @@
+// The run directory. Its entry is mapped shared: the words of status are plain stores, with done_count (release order) last.
+#include "lib/rundir.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "lib/host.h"
+#include "lib/sys.h"
+#include "lib/text.h"
+
+namespace vk {
+namespace {
+
+// Made if need be; a directory of ours, not a link, closed to others.
+Status check_dir(const char *path)
+{
+	long made = sys_mkdir(path, 0700);
+	if (made < 0 && made != -EEXIST)
+		return fail_host((int)-made, "arm: run directory", path);
+	struct stat st;
+	if (long r = sys_lstat(path, &st); r < 0)
+		return fail_host((int)-r, "arm: run directory", path);
+	if (!S_ISDIR(st.st_mode) || (long)st.st_uid != sys_getuid() || (st.st_mode & 077) != 0)
+		return fail(EPERM, VKCKPT_R_PERMISSION, "arm: run directory", path, st.st_mode);
+	return success();
+}
+
+// An entry of a vkernel of this name that is dead (nobody holds its lock).
+void remove_if_dead(int dir, const char *name)
+{
+	long fd = sys_openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return;
+	struct flock lock;
+	memset(&lock, 0, sizeof lock);
+	lock.l_type = F_WRLCK;
+	if (sys_fcntl((int)fd, F_OFD_SETLK, (long)&lock) == 0)
+		sys_unlinkat(dir, name, 0);
+	sys_close((int)fd);
+}
+
+bool is_entry_of(const char *file, const char *name)
+{
+	size_t n = text_length(name);
+	if (!text_starts(file, name) || file[n] != '.' || !file[n + 1])
+		return false;
+	for (const char *p = file + n + 1; *p; p++)
+		if (*p < '0' || *p > '9')
+			return false;
+	return true;
+}
+
+struct DirEntry {	// struct linux_dirent64
+	uint64_t inode;
+	int64_t next;
+	uint16_t bytes;
+	uint8_t type;
+	char name[];
+};
+
+void remove_dead_entries(const char *dir_path, const char *name)
+{
+	long dir = sys_open(dir_path, O_RDONLY | O_DIRECTORY);
+	if (dir < 0)
+		return;
+	alignas(8) char buffer[2048];
+	for (long got; (got = sys_call(SYS_getdents64, dir, (long)buffer, sizeof buffer)) > 0;)
+		for (long at = 0; at < got;) {
+			const DirEntry *e = reinterpret_cast<const DirEntry *>(buffer + at);
+			if (is_entry_of(e->name, name))
+				remove_if_dead((int)dir, e->name);
+			at += e->bytes;
+		}
+	sys_close((int)dir);
+}
+
+Status lock_for_life(int fd, const char *path)
+{
+	struct flock lock;
+	memset(&lock, 0, sizeof lock);
+	lock.l_type = F_WRLCK;
+	if (long r = sys_fcntl(fd, F_OFD_SETLK, (long)&lock); r < 0)
+		return fail_host((int)-r, "arm: run directory", path);
+	return success();
+}
+
+}  // namespace
+
+Status rundir_find(const char *chosen, char *out, size_t room)
+{
+	if (*chosen) {
+		text_copy(out, room, chosen);
+		return check_dir(out);
+	}
+	if (start_environment("VKCKPT_RUNDIR", out, room) && *out)
+		return check_dir(out);
+	char base[1024];
+	if (start_environment("XDG_RUNTIME_DIR", base, sizeof base) && *base) {
+		Text(out, room).add(base).add("/vkckpt");
+		return check_dir(out);
+	}
+	text_copy(out, room, "/run/vkckpt");
+	if (check_dir(out).ok())
+		return success();
+	Text(out, room).add("/tmp/vkckpt-").decimal((uint64_t)sys_getuid());
+	return check_dir(out);
+}
+
+Status RunEntry::open(const char *run_dir, const char *name, void *page)
+{
+	entry_ = static_cast<struct vkckpt_run_entry *>(page);
+	fd_ = -1;
+	path_[0] = 0;
+	if (!run_dir)
+		return success();
+	char dir[1024];
+	VK_TRY(rundir_find(run_dir, dir, sizeof dir));
+	remove_dead_entries(dir, name);
+	Text(path_, sizeof path_).add(dir).add("/").add(name).add(".").decimal((uint64_t)sys_getpid());
+	long fd = sys_open(path_, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return fail_host((int)-fd, "arm: run directory", path_);
+	fd_ = (int)fd;
+	Status s = lock_for_life(fd_, path_);
+	if (s.ok())
+		if (long r = sys_fallocate(fd_, 0, 0, sizeof *entry_); r < 0 && (r != -EOPNOTSUPP ||
+		    (r = sys_ftruncate(fd_, sizeof *entry_)) < 0))
+			s = fail_host((int)-r, "arm: run directory", path_);
+	if (s.ok()) {
+		long mapped = sys_mmap(nullptr, sizeof *entry_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd_, 0);
+		if (mapped < 0 && mapped > -4096)
+			s = fail_host((int)-mapped, "arm: run directory", path_);
+		else
+			entry_ = reinterpret_cast<struct vkckpt_run_entry *>(mapped), mapped_ = true;
+	}
+	if (!s.ok())
+		withdraw();
+	return s;
+}
+
+void RunEntry::publish()
+{
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	memcpy(entry_->magic, VKCKPT_RUN_MAGIC, sizeof entry_->magic);
+}
+
+void RunEntry::withdraw()
+{
+	if (fd_ < 0)
+		return;
+	sys_unlink(path_);	// while it is still locked
+	if (mapped_)
+		sys_munmap(entry_, sizeof *entry_);
+	mapped_ = false;
+	sys_close(fd_);
+	fd_ = -1;
+	entry_ = nullptr;
+}
+
+void RunEntry::requested(uint32_t action, uint64_t id)
+{
+	entry_->action = action;
+	entry_->request_id = id;
+	entry_->bytes_done = entry_->bytes_total = 0;
+	phase(VKCKPT_PHASE_REQUESTED);
+}
+
+void RunEntry::refuse(uint64_t id) { __atomic_store_n(&entry_->refused_id, id, __ATOMIC_RELEASE); }
+
+void RunEntry::phase(uint32_t phase) { __atomic_store_n(&entry_->phase, phase, __ATOMIC_RELEASE); }
+
+void RunEntry::progress(uint64_t done, uint64_t total)
+{
+	__atomic_store_n(&entry_->bytes_total, total, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry_->bytes_done, done, __ATOMIC_RELEASE);
+}
+
+void RunEntry::done(const Status &status, uint32_t next_phase)
+{
+	entry_->result_code = status.code;
+	entry_->result_reason = status.reason;
+	if (status.ok()) {
+		memset(entry_->message, 0, sizeof entry_->message);
+	} else {
+		struct vkckpt_error err;
+		(void)report(status, &err);
+		memcpy(entry_->message, err.message, sizeof entry_->message);
+	}
+	entry_->done_id = entry_->request_id;
+	phase(next_phase);
+	__atomic_fetch_add(&entry_->done_count, 1, __ATOMIC_ACQ_REL);
+}
+
+}  // namespace vk

@@ -1,0 +1,105 @@
+// SIGCKPT and SIGCKPTEXIT. Context SIGNAL: the handler latches the request and calls hooks->kick, nothing else; it uses no TLS, so
+// errno of the interrupted code is untouched.
+//
+// SA_RESTART: the vkernel's own host calls need not learn about EINTR; what wakes a vCPU is the kick (poll, nanosleep, futex
+// and sigsuspend end with EINTR all the same). SA_ONSTACK: a vkernel that has an alternate stack keeps guest stacks clean.
+#include "lib/export.h"
+#include "lib/signals.h"
+
+#include <errno.h>
+
+#include "lib/context.h"
+#include "lib/sys.h"
+
+namespace vk {
+namespace {
+
+// The library's one piece of writable static data.
+Atomic<struct vkckpt *> armed;
+
+constexpr uint64_t kCommands = signal_bit(VKCKPT_SIGCKPT) | signal_bit(VKCKPT_SIGCKPTEXIT);
+
+void on_signal(int signal, siginfo_t *info, void *)
+{
+	struct vkckpt *ck = armed.load();
+	if (!ck)
+		return;
+	uint64_t request = info->si_code == SI_QUEUE ? (uint64_t)(uintptr_t)info->si_value.sival_ptr : 0;
+	if (signal == VKCKPT_SIGCKPTEXIT && (request & 0xff) != VKCKPT_ACTION_CANCEL)
+		request = (request & ~0xffull) | VKCKPT_ACTION_EXIT;
+	(void)latch_request(*ck, request);
+}
+
+void cancel_request(struct vkckpt &ck, uint64_t id)
+{
+	uint64_t serial = ck.serial.load();
+	if (!ck.claimed.load() || (id != 0 && id != ck.request >> 16))
+		return;
+	ck.cancelled.store(serial);
+	// Those who wait in the park look at it when the word changes.
+	ck.park_word.fetch_add(1u << 12);
+	sys_futex_wake(&ck.park_word.value_, 1 << 30);
+}
+
+}  // namespace
+
+struct vkckpt *armed_vkernel() { return armed.load(); }
+
+void forget_armed_vkernel() { armed.store(nullptr); }
+
+void install_handlers(struct vkckpt *ck)
+{
+	armed.store(ck);
+	SignalAction action;
+	action.handler = on_signal;
+	action.flags = SA_RESTART | SA_ONSTACK;
+	action.mask = kCommands;
+	sys_sigaction(VKCKPT_SIGCKPT, &action, nullptr);
+	sys_sigaction(VKCKPT_SIGCKPTEXIT, &action, nullptr);
+}
+
+void remove_handlers()
+{
+	SignalAction none;
+	sys_sigaction(VKCKPT_SIGCKPT, &none, nullptr);
+	sys_sigaction(VKCKPT_SIGCKPTEXIT, &none, nullptr);
+	armed.store(nullptr);
+}
+
+int latch_request(struct vkckpt &ck, uint64_t request)
+{
+	uint32_t action = request & 0xff;
+	if (action == VKCKPT_ACTION_CANCEL) {
+		cancel_request(ck, request >> 16);
+		return 0;
+	}
+	uint32_t free = 0;
+	if (action > VKCKPT_ACTION_CANCEL || !ck.claimed.swap_if(free, 1)) {
+		ck.run.refuse(request >> 16);
+		return action > VKCKPT_ACTION_CANCEL ? -EINVAL : -EBUSY;
+	}
+	ck.request = request;
+	ck.serial.fetch_add(1);
+	ck.run.requested(request_action(ck), request >> 16);
+	ck.wanted.store(1);
+	if (ck.hooks.kick)
+		ck.hooks.kick(ck.hooks.arg);
+	return 0;
+}
+
+bool request_cancelled(const struct vkckpt &ck) { return ck.cancelled.load() == ck.serial.load(); }
+
+}  // namespace vk
+
+using namespace vk;
+
+VK_EXPORT void vkckpt_block_signals(void)
+{
+	uint64_t mask = kCommands | signal_bit(VKCKPT_SIGTHAW);
+	sys_sigprocmask(SIG_BLOCK, &mask, nullptr);
+}
+
+VK_EXPORT int vkckpt_request(struct vkckpt *ck, uint64_t request)
+{
+	return latch_request(*ck, request);
+}

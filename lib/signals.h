@@ -1,0 +1,27 @@
+// The signals that command a vkernel, and the latch that a request goes through. One request is served at a time.
+#ifndef VKCKPT_LIB_SIGNALS_H
+#define VKCKPT_LIB_SIGNALS_H
+
+#include <stdint.h>
+
+struct vkckpt;
+
+namespace vk {
+
+constexpr uint64_t signal_bit(int signal) { return 1ull << (signal - 1); }
+constexpr uint64_t kAllSignals = ~0ull;
+
+// Handlers find their vkernel through this one pointer.
+struct vkckpt *armed_vkernel();
+void install_handlers(struct vkckpt *);	// also sets the pointer
+void remove_handlers();
+// A thaw has written old contents over .data: the pointer is that of a process that is gone.
+void forget_armed_vkernel();
+
+// SIGNAL. 0, -EBUSY: another request is being served.
+int latch_request(struct vkckpt &, uint64_t request);
+// The request that is being served has been cancelled.
+bool request_cancelled(const struct vkckpt &);
+
+}  // namespace vk
+#endif
