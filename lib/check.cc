@@ -1,0 +1,150 @@
+// THAW: the image, this host and this vkernel: do they fit? Nothing is touched.
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/cpu.h"
+#include "lib/digest.h"
+#include "lib/host.h"
+#include "lib/sys.h"
+#include "lib/text.h"
+#include "lib/thaw_state.h"
+
+namespace vk {
+namespace {
+
+constexpr const char *kWhere = "thaw: check";
+
+Status refuse(uint32_t reason, const char *subject, int code = ENOTSUP, uint64_t number = 0)
+{
+	return fail(code, reason, kWhere, subject, number);
+}
+
+Status check_host(Thaw &t)
+{
+	const struct vkckpt_f_host &then = t.reader.head().host();
+	VK_TRY(host_facts(&t.here));
+	if (t.reader.head().header().arch != VKCKPT_ARCH_X86_64)
+		return refuse(VKCKPT_R_ARCH_DIFFERS, "", ENOTSUP, t.reader.head().header().arch);
+	if (then.page_bytes != t.here.page_bytes)
+		return refuse(VKCKPT_R_PAGE_SIZE_DIFFERS, "", ENOTSUP, then.page_bytes);
+	return cpu_check(then, t.here);
+}
+
+Status check_build(const struct vkckpt_config &v, const struct vkckpt_f_identity &id)
+{
+	uint8_t own[32] = {};
+	size_t own_bytes = v.build_id_bytes;
+	if (v.build_id && own_bytes <= sizeof own)
+		memcpy(own, v.build_id, own_bytes);
+	else
+		own_bytes = program_build_id(own, sizeof own);
+	char text[64];
+	Text(text, sizeof text).add("written by build ").bytes_hex(id.build_id, id.build_id_bytes < 20 ? id.build_id_bytes : 20);
+	if (own_bytes != id.build_id_bytes || memcmp(own, id.build_id, own_bytes))
+		return refuse(VKCKPT_R_BUILD_DIFFERS, text);
+	return success();
+}
+
+Status check_vkernel(Thaw &t)
+{
+	const struct vkckpt_config &v = t.config->vkernel;
+	const struct vkckpt_f_identity &id = t.reader.head().identity();
+	char kind[64];
+	Text(kind, sizeof kind).add(id.program, text_length(id.program, sizeof id.program));
+	if (!v.program || !text_equal(v.program, kind))
+		return refuse(VKCKPT_R_PROGRAM_DIFFERS, kind);
+	VK_TRY(check_build(v, id));
+	if (!digest_equal(digest_of(v.layout, v.layout_count * sizeof *v.layout), id.layout))
+		return refuse(VKCKPT_R_LAYOUT_DIFFERS, "layout");
+	if (v.pagetable_format != id.pagetable_format)
+		return refuse(VKCKPT_R_LAYOUT_DIFFERS, "pagetable_format", ENOTSUP, id.pagetable_format);
+	return success();
+}
+
+bool in_ram_or_region(Thaw &t, uint64_t address)
+{
+	const struct vkckpt_f_header &h = t.reader.head().header();
+	for (uint32_t i = 0; i < h.segment_count; i++)
+		if (address - h.segment[i].address <= h.segment[i].size_bytes && address != h.segment[i].address)
+			return true;
+	for (size_t i = 0; i < t.reader.head().count(VKCKPT_REC_REGION); i++) {
+		const struct vkckpt_f_region *r = t.reader.head().as<struct vkckpt_f_region>(VKCKPT_REC_REGION, i);
+		if (address - r->address <= r->size_bytes && address != r->address)
+			return true;
+	}
+	return false;
+}
+
+// One record per vCPU, in order, of the kind that this program resumes.
+Status check_vcpus(Thaw &t)
+{
+	ImageHead &head = t.reader.head();
+	uint32_t wanted = t.config->vkernel.resume_kind == VKCKPT_RESUME_CONTEXT ? VKCKPT_VCPU_CONTEXT : VKCKPT_VCPU_ENTRY;
+	uint32_t count = head.identity().vcpu_count;
+	if (count == 0 || count > VKCKPT_MAX_VCPUS || head.count(VKCKPT_REC_VCPU) != count)
+		return refuse(VKCKPT_R_DAMAGED, "vCPU records", EBADMSG, count);
+	for (uint32_t i = 0; i < count; i++) {
+		size_t bytes = 0;
+		const uint8_t *record = static_cast<const uint8_t *>(head.record(VKCKPT_REC_VCPU, i, &bytes));
+		struct vkckpt_f_vcpu vcpu;
+		memcpy(&vcpu, record, sizeof vcpu);
+		if (vcpu.number != i)
+			return refuse(VKCKPT_R_DAMAGED, "vCPU records", EBADMSG, i);
+		if (vcpu.kind != wanted)
+			return refuse(VKCKPT_R_LAYOUT_DIFFERS, "resume_kind", ENOTSUP, vcpu.kind);
+		if (wanted != VKCKPT_VCPU_CONTEXT)
+			continue;
+		struct vkckpt_f_context context;
+		if (bytes != sizeof vcpu + sizeof context)
+			return refuse(VKCKPT_R_DAMAGED, "vCPU records", EBADMSG, i);
+		memcpy(&context, record + sizeof vcpu, sizeof context);
+		if (!in_ram_or_region(t, context.rsp))
+			return refuse(VKCKPT_R_LAYOUT_DIFFERS, "a vCPU's stack lies in neither RAM nor a region", ENOTSUP, i);
+	}
+	return success();
+}
+
+Status check_devices(Thaw &t)
+{
+	ImageHead &head = t.reader.head();
+	for (size_t i = 0; i < head.count(VKCKPT_REC_DEVICE); i++) {
+		const struct vkckpt_f_device *d = head.as<struct vkckpt_f_device>(VKCKPT_REC_DEVICE, i);
+		bool known = false;
+		for (size_t k = 0; k < t.config->class_count; k++)
+			known = known || (text_equal(t.config->classes[k]->name, d->device_class) &&
+			    t.config->classes[k]->version >= d->version);
+		if (!known && d->policy != VKCKPT_POLICY_DROP) {
+			char subject[64];
+			Text(subject, sizeof subject).add(d->name).add(": class ").add(d->device_class).add(" version ").decimal(d->version);
+			return refuse(VKCKPT_R_DEVICE_UNKNOWN, subject, ENODEV);
+		}
+	}
+	for (size_t i = 0; i < t.config->override_count; i++)
+		VK_TRY(source_override(head.sources(), head.count(VKCKPT_REC_DEVICE), t.config->overrides[i]));
+	return success();
+}
+
+// A lower bound only (what is stored, compressed): who passes may still run out, before the point of no return.
+Status check_memory(Thaw &t)
+{
+	struct stat st;
+	if (sys_fstat(t.fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return success();
+	if ((uint64_t)st.st_size > host_memory_available())
+		return refuse(VKCKPT_R_MEMORY_SHORT, "", ENOMEM, (uint64_t)st.st_size);
+	return success();
+}
+
+}  // namespace
+
+Status thaw_check(Thaw &t)
+{
+	VK_TRY(check_host(t));
+	VK_TRY(check_vkernel(t));
+	VK_TRY(check_vcpus(t));
+	VK_TRY(check_devices(t));
+	return check_memory(t);
+}
+
+}  // namespace vk

@@ -1,0 +1,120 @@
+// The image as a file. QUIET. NAME.part is locked while it is written: an unlocked one is left over from a process that died and is removed.
+#include "lib/commit.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/sys.h"
+#include "lib/text.h"
+
+namespace vk {
+namespace {
+
+constexpr const char *kWhere = "capture: image file";
+
+// 0: a leftover is gone; -EBUSY: it belongs to a capture that is running.
+long remove_leftover(const char *part)
+{
+	long fd = sys_open(part, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	long r = lock_file((int)fd);
+	if (r == 0 && names_file(part, (int)fd))
+		r = sys_unlink(part);
+	sys_close((int)fd);
+	return r == -EAGAIN ? -EBUSY : r == -ENOENT ? 0 : r;
+}
+
+// Another vkernel may take the name between our steps, or take our file, not locked yet, for a leftover: a few tries.
+Result<int> create_part(const char *part)
+{
+	for (int attempt = 0; attempt < 8; attempt++) {
+		long fd = sys_open(part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+		if (fd >= 0) {
+			long r = lock_file((int)fd);
+			if (r == 0 && names_file(part, (int)fd))
+				return (int)fd;
+			if (r < 0 && r != -EAGAIN)
+				sys_unlink(part);
+			sys_close((int)fd);
+			if (r < 0 && r != -EAGAIN)
+				return fail_host((int)-r, kWhere, part);
+			continue;
+		}
+		if (fd != -EEXIST)
+			return fail_host((int)-fd, kWhere, part);
+		long r = remove_leftover(part);
+		if (r == -EBUSY)
+			return fail(EBUSY, VKCKPT_R_IMAGE_IN_USE, kWhere, part);
+		if (r < 0)
+			return fail_host((int)-r, kWhere, part);
+	}
+	return fail(EBUSY, VKCKPT_R_IMAGE_IN_USE, kWhere, part);
+}
+
+}  // namespace
+
+Status image_file_open(struct vkckpt &ck, ImageFile &file)
+{
+	VK_TRY(uuid_make(&file.image_id));
+	if (!ck.image_path[0]) {
+		file.stream = true;
+		file.fd = ck.config.image_fd;
+		ck.image_fd_used = true;
+		return success();
+	}
+	file.final = ck.image_path;
+	if (ck.reserve_held) {	// the room set aside at arm is for this
+		Text(file.part, sizeof file.part).add(ck.image_path).add(".reserve");
+		sys_unlink(file.part);
+		ck.reserve_held = 0;
+	}
+	Text(file.part, sizeof file.part).add(ck.image_path).add(".part");
+	Result<int> fd = create_part(file.part);
+	if (!fd.ok())
+		return fd.status;
+	file.fd = fd.value;
+	// Around the page cache where that is possible: faster, and the guest's cached files stay cached.
+	long flags = sys_fcntl(file.fd, F_GETFL);
+	if (flags >= 0)
+		sys_fcntl(file.fd, F_SETFL, flags | O_DIRECT);
+	return success();
+}
+
+Status image_file_sync(ImageFile &file)
+{
+	struct stat st;
+	if (file.stream && (sys_fstat(file.fd, &st) < 0 || !S_ISREG(st.st_mode)))
+		return success();
+	if (long r = sys_fsync(file.fd); r < 0)
+		return fail_host((int)-r, "commit: fsync", file.part);
+	return success();
+}
+
+Status image_file_replace(ImageFile &file)
+{
+	return file.stream ? success() : file.replacement.in(file.part, file.final);
+}
+
+void image_file_revert(ImageFile &file)
+{
+	if (file.stream || file.fd < 0)
+		return;
+	file.replacement.back();
+	if (names_file(file.part, file.fd))
+		sys_unlink(file.part);
+	sys_close(file.fd);
+	file.fd = -1;
+}
+
+void image_file_finish(ImageFile &file)
+{
+	if (file.stream)
+		return;
+	file.replacement.finish();
+	sys_close(file.fd);
+	file.fd = -1;
+}
+
+}  // namespace vk

@@ -1,0 +1,170 @@
+// From an image to a running vkernel: the stages in order. THAW: ordinary program code, on a stack outside RAM and regions.
+//
+// Order: what may fail comes before the point of no return (the disks' epochs), also the making of vmspaces; a failure before
+// it leaves the image thawable. A vkernel with regions cannot return to its caller once they are overwritten, because the caller's own data
+// are others now: from there to the point of no return a failure ends the process with its message, and the image is still good.
+#include <errno.h>
+#include <string.h>
+
+#include "lib/export.h"
+#include "lib/disks.h"
+#include "lib/signals.h"
+#include "lib/sys.h"
+#include "lib/text.h"
+#include "lib/thaw_state.h"
+
+namespace vk {
+namespace {
+
+Status open_image(Thaw &t)
+{
+	const struct vkckpt_thaw_config &c = *t.config;
+	if (c.size != sizeof c)
+		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "thaw: config", "size", c.size);
+	if (!c.path && c.fd < 0)
+		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "thaw: config", "path");
+	if ((c.class_count && !c.classes) || (c.override_count && !c.overrides))
+		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "thaw: config", "classes or overrides");
+	for (size_t i = 0; i < c.class_count; i++)
+		if (!c.classes[i] || c.classes[i]->size != sizeof *c.classes[i])
+			return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "thaw: config", "classes", i);
+	if (armed_vkernel())
+		return fail(EEXIST, VKCKPT_R_BUSY, "thaw");
+	t.fd = c.fd;
+	if (c.path) {
+		long fd = sys_open(c.path, O_RDONLY);
+		if (fd < 0)
+			return fail_host((int)-fd, "thaw: open", c.path);
+		t.fd = (int)fd;
+		t.own_fd = true;
+	}
+	VK_TRY(t.reader.open(t.fd));
+	return t.reader.read_head();
+}
+
+// Gives back all that could be taken until the point of no return.
+void undo(Thaw &t)
+{
+	if (t.ck) {
+		disks_revert(*t.ck);
+		context_destroy(t.ck);
+	}
+	t.ck = nullptr;
+	thaw_close_devices(t);
+	thaw_unmap(t);
+}
+
+void close_image(Thaw &t)
+{
+	t.reader.close();
+	if (t.own_fd)
+		sys_close(t.fd);
+	t.own_fd = false;
+}
+
+[[noreturn]] void die(const Status &s)
+{
+	struct vkckpt_error err;
+	(void)report(s, &err);
+	char line[500];
+	Text text(line, sizeof line);
+	text.add(err.message).add("\n");
+	sys_write(2, line, text.length());
+	sys_exit_group(1);
+}
+
+// Everything up to the place where the process is no longer the caller's.
+Status prepare(Thaw &t)
+{
+	VK_TRY(open_image(t));
+	VK_TRY(thaw_check(t));
+	VK_TRY(thaw_reserve(t));
+	VK_TRY(thaw_open_devices(t));
+	if (t.config->dry_run)
+		return success();
+	VK_TRY(thaw_load(t));
+	VK_TRY(thaw_make_context(t));
+	return disks_prepare_running(*t.ck);
+}
+
+Status restore(Thaw &t)
+{
+	if (t.region_count) {
+		vk_overwrite(t.overwrite, t.region_count);
+		forget_armed_vkernel();		// it may lie in one of them
+	}
+	VK_TRY(thaw_ram_ready(t));
+	VK_TRY(thaw_make_vmspaces(t));
+	return disks_replace(*t.ck);		// the point of no return
+}
+
+// May not fail.
+void start(Thaw &t)
+{
+	disks_finish(*t.ck);
+	for (uint32_t i = 0; i < t.device_count; i++)
+		if (t.devices[i].device_class->attach)
+			t.devices[i].device_class->attach(t.devices[i].device);
+	thaw_set_clocks(t);
+	context_publish(*t.ck);
+	SignalAction action;
+	if (sys_sigaction(VKCKPT_SIGTHAW, nullptr, &action) == 0 && (uintptr_t)action.handler > 1)	// not SIG_DFL, SIG_IGN
+		sys_kill(sys_getpid(), VKCKPT_SIGTHAW);
+}
+
+void drop_staging(Thaw &t)
+{
+	for (uint32_t i = 0; i < t.region_count; i++)
+		sys_munmap(t.staging[i], (t.regions[i].size_bytes + VKCKPT_CHUNK - 1) & ~(uint64_t)(VKCKPT_CHUNK - 1));
+}
+
+int thaw(const struct vkckpt_thaw_config *config, struct vkckpt **out, struct vkckpt_error *err)
+{
+	Thaw t;
+	t.config = config;
+	Status s = prepare(t);
+	bool dry = s.ok() && config->dry_run;
+	bool own_data = true;		// the caller's .data and .bss are still those of this process
+	if (s.ok() && !dry) {
+		own_data = t.region_count == 0;
+		s = restore(t);
+	}
+	if (!s.ok() || dry) {
+		undo(t);
+		close_image(t);
+		if (!s.ok() && !own_data)
+			die(s);
+		int r = report(s, err);
+		if (!s.ok() && err && t.device_error.message[0])
+			*err = t.device_error;		// the class knows better what is wrong
+		return r;
+	}
+	start(t);
+	drop_staging(t);
+	struct vkckpt *ck = t.ck;
+	close_image(t);
+	*out = ck;
+	return 0;
+}
+
+}  // namespace
+}  // namespace vk
+
+using namespace vk;
+
+VK_EXPORT int vkckpt_thaw(const struct vkckpt_thaw_config *config, struct vkckpt **out, struct vkckpt_error *err)
+{
+	*out = nullptr;
+	if (!config)
+		return report(fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "thaw: config", "config"), err);
+	return thaw(config, out, err);
+}
+
+VK_EXPORT int vkckpt_resume(struct vkckpt *ck, unsigned vcpu)
+{
+	if (vcpu >= ck->config.vcpu_count || !ck->thawed)
+		return -EINVAL;
+	if (ck->config.resume_kind == VKCKPT_RESUME_CONTEXT)
+		vk_jump(&ck->vcpus[vcpu].context, VKCKPT_THAWED);
+	return 0;
+}

@@ -1,0 +1,57 @@
+// THAW: opening the devices that the image names, undoably.
+#include <errno.h>
+#include <string.h>
+
+#include "lib/text.h"
+#include "lib/thaw_state.h"
+
+namespace vk {
+namespace {
+
+const struct vkckpt_device_class *find_class(const Thaw &t, const struct vkckpt_f_device &d)
+{
+	for (size_t i = 0; i < t.config->class_count; i++)
+		if (text_equal(t.config->classes[i]->name, d.device_class) && t.config->classes[i]->version >= d.version)
+			return t.config->classes[i];
+	return nullptr;
+}
+
+Status open_device(Thaw &t, const struct vkckpt_f_device &d, const struct vkckpt_source *source)
+{
+	const struct vkckpt_device_class *c = find_class(t, d);
+	if (!c)		// only with policy "drop": check refused the others
+		return success();
+	struct vkckpt_device &device = t.devices[t.device_count];
+	device = { c, d.name, nullptr, d.policy };
+	memset(&t.device_error, 0, sizeof t.device_error);
+	int r = c->open ? c->open(c->class_arg, d.name, source, &device.device, &t.device_error) : 0;
+	if (r >= 0) {
+		t.device_count++;
+		return success();
+	}
+	if (d.policy == VKCKPT_POLICY_DROP)
+		return success();
+	return fail(-r, t.device_error.reason ? t.device_error.reason : (uint32_t)VKCKPT_R_DEVICE_MISSING, "thaw: open", d.name);
+}
+
+}  // namespace
+
+Status thaw_open_devices(Thaw &t)
+{
+	ImageHead &head = t.reader.head();
+	for (size_t i = 0; i < head.count(VKCKPT_REC_DEVICE); i++)
+		VK_TRY(open_device(t, *head.as<struct vkckpt_f_device>(VKCKPT_REC_DEVICE, i), head.source(i)));
+	memset(&t.device_error, 0, sizeof t.device_error);	// of a device that was dropped
+	return success();
+}
+
+void thaw_close_devices(Thaw &t)
+{
+	while (t.device_count > 0) {
+		struct vkckpt_device &d = t.devices[--t.device_count];
+		if (d.device_class->close)
+			d.device_class->close(d.device);
+	}
+}
+
+}  // namespace vk

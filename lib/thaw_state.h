@@ -1,0 +1,51 @@
+// What the stages of one thaw hand to each other. It lies on the caller's stack, outside everything that a thaw overwrites.
+#ifndef VKCKPT_LIB_THAW_STATE_H
+#define VKCKPT_LIB_THAW_STATE_H
+
+#include <vkckpt/vkckpt.h>
+
+#include "lib/context.h"
+#include "lib/image_reader.h"
+
+namespace vk {
+
+struct Thaw {
+	const struct vkckpt_thaw_config *config = nullptr;	// not after the regions are overwritten: it may lie in one
+	int fd = -1;
+	bool own_fd = false;
+	ImageReader reader;
+	struct vkckpt_f_host here;
+
+	uint32_t segment_count = 0;
+	struct vkckpt_segment segments[VKCKPT_MAX_SEGMENTS] = {};	// fd -1: address only reserved
+	uint32_t region_count = 0;
+	struct vkckpt_region regions[VKCKPT_MAX_REGIONS] = {};
+	bool region_made[VKCKPT_MAX_REGIONS] = {};	// mapped by us, not part of the program
+	uint8_t *staging[VKCKPT_MAX_REGIONS] = {};	// their content until the last moment
+	struct VkOverwrite overwrite[VKCKPT_MAX_REGIONS] = {};
+
+	uint32_t device_count = 0;			// open ones
+	struct vkckpt_device devices[VKCKPT_MAX_DEVICES] = {};
+	struct vkckpt_error device_error = {};		// what a class said, if it said anything
+
+	struct vkckpt *ck = nullptr;			// the new vkernel, not published yet
+	struct vkckpt_thaw_info info = {};
+};
+
+// check.cc: everything that can be refused by looking.
+Status thaw_check(Thaw &);
+// thaw_memory.cc
+Status thaw_reserve(Thaw &);		// the addresses of RAM and regions
+Status thaw_load(Thaw &);		// RAM and the regions' content; the whole image is verified when it succeeds
+void thaw_unmap(Thaw &);
+// thaw_devices.cc
+Status thaw_open_devices(Thaw &);
+void thaw_close_devices(Thaw &);
+// thaw_context.cc
+Status thaw_make_context(Thaw &);
+Status thaw_ram_ready(Thaw &);
+Status thaw_make_vmspaces(Thaw &);
+void thaw_set_clocks(Thaw &);
+
+}  // namespace vk
+#endif
