@@ -38,13 +38,13 @@ static int discard_disk(const char *path)
 		return refuse("%s: neither an image nor a disk of a vkernel: there is no %s%s (NOT_FOUND); name an image or a disk",
 		    printable(path).c_str(), printable(path).c_str(), VKCKPT_SIDECAR_SUFFIX);
 	if (result < 0)
-		return refuse("%s", printable(field(error.message)).c_str());
+		return refuse("%s", sentence_of(path, error).c_str());
 	if (sidecar.state == VKCKPT_DISK_IDLE) {
 		printf("%s: no image waits for it, there is nothing to forget\n", printable(path).c_str());
 		return finish_output(kYes);
 	}
 	if (vkckpt_disk_discard(path, &error) < 0)
-		return refuse("%s", printable(field(error.message)).c_str());
+		return refuse("%s", sentence_of(path, error).c_str());
 	if (sidecar.state == VKCKPT_DISK_SUSPENDED)
 		printf("%s: forgotten that %s suspended it; that image cannot be thawed any more, the disk boots as after a"
 		    " power failure\n", printable(path).c_str(), printable(field(sidecar.image_path)).c_str());
@@ -63,7 +63,7 @@ static bool release_disk(const ImageFile &image, const Device &device)
 	case DiskState::kChanged: {
 		vkckpt_error error{};
 		if (vkckpt_disk_discard(device.path().c_str(), &error) < 0) {
-			refuse("%s", printable(field(error.message)).c_str());
+			refuse("%s", sentence_of(device.path(), error).c_str());
 			return false;
 		}
 		printf("%s: forgotten that this image suspended it; it boots as after a power failure\n", label.c_str());

@@ -1,11 +1,9 @@
 #include "bin/command.h"
+#include "bin/image_file.h"
 #include "bin/progress.h"
 #include "bin/text.h"
 
-#include <vkckpt/image.h>
-
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,7 +37,7 @@ static int run_verify(const Command &, const Arguments &arguments)
 	    &error);
 	reading.progress.clear();
 	if (result < 0)
-		return refuse("%s", printable(field(error.message)).c_str());
+		return refuse("%s", sentence_of(label, error).c_str());
 	if (!arguments.quiet)
 		printf("%s: good: every byte was checked and every frame decoded (%s)\n", label.c_str(),
 		    human_size(reading.bytes ? reading.bytes : reading.total).c_str());

@@ -19,8 +19,14 @@ bool ImageFile::open(const char *path, std::string *problem)
 	if (vkckpt_image_open(path, &image_, &error) == 0)
 		return true;
 	image_ = nullptr;
-	*problem = printable(field(error.message));
+	*problem = sentence_of(path, error);
 	return false;
+}
+
+std::string sentence_of(const std::string &path, const vkckpt_error &error)
+{
+	std::string message = field(error.message);
+	return printable(message.find(path) == std::string::npos ? path + ": " + message : message);
 }
 
 // Copies the fixed head of each record of a type and hands over the rest. A record of a newer version may be longer; the
@@ -135,7 +141,7 @@ DiskReport ImageFile::disk(const Device &device) const
 	if (result < 0) {
 		report.state = result == -ENOENT ? DiskState::kNoSidecar : DiskState::kUnreadable;
 		report.sentence = result == -ENOENT ? "has no sidecar " + printable(path) + VKCKPT_SIDECAR_SUFFIX +
-		    ": nothing says that it is still as it was" : printable(field(error.message));
+		    ": nothing says that it is still as it was" : sentence_of(path, error);
 		return report;
 	}
 	if (report.sidecar.state == VKCKPT_DISK_RUNNING) {

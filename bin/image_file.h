@@ -44,6 +44,9 @@ struct DiskReport {
 	vkckpt_f_sidecar sidecar;
 };
 
+// The library's sentence; it begins with the file's name even where the library has only seen a descriptor.
+std::string sentence_of(const std::string &path, const vkckpt_error &);
+
 class ImageFile {
 public:
 	ImageFile() = default;

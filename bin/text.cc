@@ -63,24 +63,23 @@ std::string field(const char *bytes, size_t room)
 
 std::string human_size(uint64_t bytes)
 {
-	char text[16];
+	// humanize_number scales until the number fits: room for three digits, a blank and "MiB".
+	char text[3 + 1 + 3 + 1];
 	if (bytes > INT64_MAX || humanize_number(text, sizeof text, static_cast<int64_t>(bytes), "B", HN_AUTOSCALE,
-	    HN_DECIMAL | HN_IEC_PREFIXES | HN_B) < 0)
+	    HN_DECIMAL | HN_IEC_PREFIXES) < 0)
 		return std::to_string(bytes) + " B";
-	// "35MiB" -> "35 MiB"
-	std::string out = text;
-	size_t digits = out.find_first_not_of("0123456789.");
-	if (digits != std::string::npos && out[digits] != ' ')
-		out.insert(digits, " ");
-	return out;
+	return text;
 }
 
 std::string human_count(uint64_t value)
 {
-	std::string text = std::to_string(value);
-	for (size_t i = text.size(); i > 3; i -= 3)
-		text.insert(i - 3, ",");
-	return text;
+	std::string digits = std::to_string(value), out;
+	for (size_t i = 0; i < digits.size(); i++) {
+		if (i > 0 && (digits.size() - i) % 3 == 0)
+			out += ',';
+		out += digits[i];
+	}
+	return out;
 }
 
 std::string human_duration(uint64_t ns)
@@ -122,9 +121,12 @@ std::string hex(const uint8_t *bytes, size_t count)
 
 std::string uuid_text(const vkckpt_uuid &id)
 {
-	std::string out = hex(id.bytes, sizeof id.bytes);
-	for (size_t place : {20, 16, 12, 8})
-		out.insert(place, "-");
+	std::string digits = hex(id.bytes, sizeof id.bytes), out;
+	for (size_t i = 0; i < digits.size(); i++) {
+		if (i == 8 || i == 12 || i == 16 || i == 20)
+			out += '-';
+		out += digits[i];
+	}
 	return out;
 }
 
