@@ -26,9 +26,11 @@ enum PollBits : uint32_t { kPollIn = 1, kPollPri = 2, kPollOut = 4, kPollErr = 8
 // moves what it can now, and returns kBlocked only if it moved nothing).
 class File : public Counted {
 public:
+	~File() override;
 	virtual long read(Thread &, IoBuffer &, uint64_t *offset) = 0;
 	virtual long write(Thread &, IoBuffer &, uint64_t *offset) = 0;
-	virtual uint32_t poll(Thread &, WaitQueue **queue) = 0;	// bits ready now; *queue (may be null) wakes on change
+	// Bits ready now. Up to two queues that wake on a change go to queue[0] and queue[1], which are null at the call.
+	virtual uint32_t poll(Thread &, WaitQueue **queue) = 0;
 	virtual long ioctl(Thread &, uint32_t request, uint64_t arg);	// -ENOTTY
 	virtual long seek(int64_t offset, int whence);			// -ESPIPE
 	virtual long readdir(Thread &, uint64_t buffer, size_t bytes);	// getdents64; -ENOTDIR
@@ -39,6 +41,7 @@ public:
 	KString path;		// as opened, for /proc
 	uint32_t flags = 0;	// O_*
 	uint64_t offset = 0;
+	bool locked = false;	// by flock
 };
 
 enum class InodeKind : uint8_t { kFile, kDirectory, kSymlink, kCharDevice, kBlockDevice, kFifo };
@@ -64,7 +67,8 @@ public:
 	virtual uint64_t device() const { return 1; }		// st_dev
 	virtual uint64_t frames() const { return 0; }		// held, for st_blocks
 	virtual long open(Thread &, uint32_t flags, Ref<File> *out) = 0;
-	virtual long truncate(uint64_t) { return -22; }
+	virtual long truncate(uint64_t) { return -22; }				// -EINVAL
+	virtual long allocate(uint32_t, uint64_t, uint64_t) { return -95; }	// fallocate; -EOPNOTSUPP
 	// Directories. Names are single components. -ENOTDIR by default.
 	virtual long lookup(const KString &, Ref<Inode> *);
 	virtual long create(const KString &, InodeKind, uint32_t mode, uint64_t rdev, const KString &target, Ref<Inode> *);
@@ -82,6 +86,12 @@ public:
 	// check size()). Shared mappings use it as it is, private ones copy on write.
 	virtual Frame page(uint64_t index, bool write) { (void)index; (void)write; return kNoFrame; }
 	void touch_modified();	// mtime and ctime are now
+	long lock(Thread &, File &, int operation);	// flock(2)
+	void unlock(const File &);
+private:
+	KVector<const File *> lockers_;		// one, or several that share
+	bool lock_exclusive_ = false;
+	WaitQueue lock_changed_;
 };
 
 struct FsContext : Counted {
@@ -107,11 +117,6 @@ private:
 	KVector<Slot> slots_;
 };
 
-// What the files half keeps globally (root, console, disk ...; files.h). It is made by vfs_boot in RAM; the core keeps
-// this pointer where a thaw finds it again (in its own root object) and provides the function.
-struct FilesState;
-FilesState *&files_state_slot();
-
 FsContext &thread_fs(const Thread &);
 FdTable &thread_files(const Thread &);
 
@@ -127,15 +132,8 @@ long vfs_open(Thread &, int dirfd, const KString &path, uint32_t flags, uint32_t
 // Boot: makes /, /dev, /proc, /tmp, loads the archive (bytes of a cpio "newc" or a host folder read into one by the
 // host side). Called once, with RAM up and before the first process. A message and false on failure.
 bool vfs_boot(const void *cpio, size_t bytes, KString *message);
-Ref<Inode> vfs_root();
 // The console as a file opened for reading and writing: descriptors 0, 1 and 2 of the first process.
 Ref<File> vfs_open_console();
-
-// What the core calls, all under the kernel lock.
-void console_poll();		// moves host input into the console while there is room, and waiting output out
-void console_window_changed();	// the host's window has a new size: after SIGWINCH and after a thaw
-void disk_interrupt();		// a disk request is done
-void disk_restart();		// the host's disk accepts requests again (after a checkpoint and after a thaw)
 
 }  // namespace minivk
 #endif

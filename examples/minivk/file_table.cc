@@ -1,0 +1,103 @@
+// The files half's part of the table of system calls.
+#include <sys/syscall.h>
+
+#include "file_calls.h"
+
+namespace minivk {
+
+namespace {
+
+#define CALL(name) {SYS_##name, #name, sys_##name}
+const SyscallEntry kCalls[] = {
+	CALL(read),
+	CALL(write),
+	CALL(readv),
+	CALL(writev),
+	CALL(pread64),
+	CALL(pwrite64),
+	CALL(preadv),
+	CALL(pwritev),
+	CALL(lseek),
+	CALL(sendfile),
+	CALL(copy_file_range),
+	CALL(getdents64),
+	CALL(fsync),
+	CALL(sync),
+	CALL(ftruncate),
+	CALL(fallocate),
+	CALL(fadvise64),
+	CALL(open),
+	CALL(openat),
+	CALL(creat),
+	CALL(close),
+	CALL(close_range),
+	CALL(dup),
+	CALL(dup2),
+	CALL(dup3),
+	CALL(fcntl),
+	CALL(flock),
+	CALL(ioctl),
+	CALL(pipe),
+	CALL(pipe2),
+	CALL(socket),
+	CALL(socketpair),
+	CALL(memfd_create),
+	CALL(eventfd),
+	CALL(eventfd2),
+	CALL(chdir),
+	CALL(fchdir),
+	CALL(chroot),
+	CALL(getcwd),
+	CALL(mkdir),
+	CALL(mkdirat),
+	CALL(mknod),
+	CALL(mknodat),
+	CALL(rmdir),
+	CALL(unlink),
+	CALL(unlinkat),
+	CALL(rename),
+	CALL(renameat),
+	CALL(renameat2),
+	CALL(link),
+	CALL(linkat),
+	CALL(symlink),
+	CALL(symlinkat),
+	CALL(readlink),
+	CALL(readlinkat),
+	CALL(mount),
+	CALL(umount2),
+	CALL(stat),
+	CALL(lstat),
+	CALL(fstat),
+	CALL(newfstatat),
+	CALL(statx),
+	CALL(statfs),
+	CALL(fstatfs),
+	CALL(access),
+	CALL(faccessat),
+	CALL(faccessat2),
+	CALL(chmod),
+	CALL(fchmod),
+	CALL(fchmodat),
+	CALL(chown),
+	CALL(lchown),
+	CALL(fchown),
+	CALL(fchownat),
+	CALL(utime),
+	CALL(utimes),
+	CALL(futimesat),
+	CALL(utimensat),
+	CALL(truncate),
+	CALL(umask),
+	CALL(poll),
+	CALL(ppoll),
+	CALL(select),
+	CALL(pselect6),
+};
+#undef CALL
+
+}  // namespace
+
+SyscallList file_syscalls() { return {kCalls, sizeof kCalls / sizeof *kCalls}; }
+
+}  // namespace minivk
