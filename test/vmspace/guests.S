@@ -91,7 +91,7 @@ GUEST guest_vector
 END guest_vector
 
 /*
- * Counts: system call number n = rax is made once for each n, and the word at rbx is increased once per call. A lost,
+ * Counts: a system call with rax = 1024 n is made once for each n, and the word at rbx is increased once per call. A lost,
  * doubled or replayed call shows in the difference. fs base (r15), xmm5 and r14 must survive; ud2 if not.
  */
 GUEST guest_stress
@@ -99,6 +99,7 @@ GUEST guest_stress
 1:	inc	%r12
 	incq	(%rbx)
 	mov	%r12, %rax
+	shl	$10, %rax
 	lea	5(%r12), %r13
 	syscall
 	cmp	$4242, %rax

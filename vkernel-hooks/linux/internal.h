@@ -118,7 +118,7 @@ void wake_synchronously(const Task &task);
 
 /* --- registers.cc: between the vkernel's structures and an executor's signal frame. */
 struct Report {
-	int signal;
+	int signal, code;	/* si_signo and si_code */
 	bool entered;		/* false: the guest did not run, its registers are those it was given */
 	bool compatible;	/* SIGSYS: by a 32-bit entry */
 	uint64_t trap, error, address;

@@ -84,6 +84,7 @@ bool read_report(Executor &executor, Report *report) {
 	executor.frame_offset = static_cast<uint32_t>(frame_offset);
 	executor.fpstate_offset = static_cast<uint32_t>(fpstate_offset);
 	report->signal = static_cast<int>(signal & 0xff);
+	report->code = load<int32_t>(frame + SF_SI_CODE);
 	report->entered = (signal & MB_NOT_ENTERED) == 0;
 	report->compatible = load<uint32_t>(frame + SF_SI_ARCH) != AUDIT_ARCH_X86_64;
 	report->trap = load<uint64_t>(frame + SF_TRAPNO);

@@ -10,6 +10,12 @@
 namespace vmspace {
 namespace {
 
+/*
+ * Linux lets this one number pass every seccomp filter (since 6.14, for the trampolines of its own probes) and answers it
+ * with a SIGILL sent by the kernel, no host effect. For the guest it is a system call like any other.
+ */
+constexpr uint64_t kUretprobe = 335;
+
 enum class Next { kReturn, kAgain };
 
 /* DragonFly's number of an x86 exception. */
@@ -78,6 +84,13 @@ Next handle_stop(Vmspace &vm, Executor &executor, const Report &report, trapfram
 	case SIGSYS:
 		tf->tf_trapno = report.compatible ? T_SYSCALL80 : T_FAST_SYSCALL;
 		return Next::kReturn;
+	case SIGILL:
+		if (report.code == SI_KERNEL) {
+			tf->tf_trapno = T_FAST_SYSCALL;
+			tf->tf_rax = kUretprobe;
+			return Next::kReturn;
+		}
+		break;
 	case SIGBUS:
 		if (report.trap == 14) {	/* mapped, but the host has no page: RAM cut short, or host memory at its end */
 			*error = EIO;

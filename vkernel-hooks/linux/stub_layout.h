@@ -83,7 +83,7 @@
 #define SF_CR2			224
 #define SF_FPSTATE		232
 #define SF_SIGINFO		312
-#define SF_SI_SYSCALL		336
+#define SF_SI_CODE		320
 #define SF_SI_ARCH		340
 #define SF_BYTES		440	/* up to the end of siginfo; the FPU state follows, aligned to 64 */
 

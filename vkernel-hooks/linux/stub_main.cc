@@ -186,6 +186,7 @@ void stub_main() {
 	const uint64_t all = ~0UL;
 	system_call(SYS_rt_sigprocmask, SIG_SETMASK, address_of(&all), 0, 8);
 	hand_over_listener(count, stub_filter_notify_mapper, 0);
-	system_call(SYS_close_range, STUB_FD_SOCKET, ~0U, 0);	/* the listener too */
+	system_call(SYS_close_range, 0, STUB_FD_RAM - 1, 0);	/* the listener took one of these */
+	system_call(SYS_close_range, STUB_FD_SOCKET, ~0U, 0);
 	stub_become_mapper(stub_filter_lock_mapper);
 }
