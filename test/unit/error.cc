@@ -1,0 +1,103 @@
+#include <catch2/catch.hpp>
+
+#include <cerrno>
+#include <cstring>
+#include <set>
+#include <string>
+
+#include "lib/reasons.h"
+#include "lib/status.h"
+
+namespace {
+
+constexpr uint32_t kAll[] = {
+	VKCKPT_R_NONE, VKCKPT_R_BAD_ARGUMENT, VKCKPT_R_LIMIT, VKCKPT_R_BUSY, VKCKPT_R_CANCELLED, VKCKPT_R_NOT_AN_IMAGE,
+	VKCKPT_R_TRUNCATED, VKCKPT_R_DAMAGED, VKCKPT_R_TRAILING_DATA, VKCKPT_R_VERSION_UNKNOWN, VKCKPT_R_FEATURE_UNKNOWN,
+	VKCKPT_R_RECORD_UNKNOWN, VKCKPT_R_CODEC_UNKNOWN, VKCKPT_R_ARCH_DIFFERS, VKCKPT_R_PAGE_SIZE_DIFFERS,
+	VKCKPT_R_CPU_LACKS_FEATURE, VKCKPT_R_XSTATE_LACKING, VKCKPT_R_PROGRAM_DIFFERS, VKCKPT_R_BUILD_DIFFERS,
+	VKCKPT_R_LAYOUT_DIFFERS, VKCKPT_R_MEMORY_SHORT, VKCKPT_R_ADDRESS_TAKEN, VKCKPT_R_DEVICE_UNKNOWN, VKCKPT_R_DEVICE_MISSING,
+	VKCKPT_R_OVERRIDE_UNKNOWN, VKCKPT_R_DISK_MISSING, VKCKPT_R_DISK_CHANGED, VKCKPT_R_DISK_IN_USE, VKCKPT_R_DISK_SUSPENDED,
+	VKCKPT_R_DISK_SUPERSEDED, VKCKPT_R_DISK_NOT_FROZEN, VKCKPT_R_SIDECAR_DAMAGED, VKCKPT_R_QUIESCE_TIMEOUT,
+	VKCKPT_R_HOOK_FAILED, VKCKPT_R_VETOED, VKCKPT_R_IMAGE_IN_USE, VKCKPT_R_NO_SPACE, VKCKPT_R_IO_ERROR, VKCKPT_R_PERMISSION,
+	VKCKPT_R_NOT_FOUND, VKCKPT_R_NO_MEMORY, VKCKPT_R_SYSTEM
+};
+
+}  // namespace
+
+TEST_CASE("every reason has a name of its own, a text and a remedy, and no number besides has one", "[error]")
+{
+	std::set<std::string> names;
+	unsigned known = 0;
+	for (uint32_t r : kAll) {
+		INFO("reason " << r);
+		REQUIRE(vk::reason_text(r) != nullptr);
+		REQUIRE(std::strlen(vkckpt_reason_text(r)) > 5);
+		REQUIRE(std::strlen(vkckpt_reason_remedy(r)) > 5);
+		names.insert(vkckpt_reason_name(r));
+	}
+	REQUIRE(names.size() == std::size(kAll));
+	for (uint32_t r = 0; r < 2000; r++)
+		known += vk::reason_text(r) != nullptr;
+	REQUIRE(known == std::size(kAll));
+	REQUIRE(std::string(vkckpt_reason_name(9999)) == "UNKNOWN");
+	REQUIRE(std::strlen(vkckpt_reason_text(9999)) > 5);
+}
+
+TEST_CASE("names of reasons are those of the header", "[error]")
+{
+	REQUIRE(std::string(vkckpt_reason_name(VKCKPT_R_DISK_CHANGED)) == "DISK_CHANGED");
+	REQUIRE(std::string(vkckpt_reason_name(VKCKPT_R_TRAILING_DATA)) == "TRAILING_DATA");
+	REQUIRE(std::string(vkckpt_reason_name(VKCKPT_R_IMAGE_IN_USE)) == "IMAGE_IN_USE");
+}
+
+TEST_CASE("the sentence names stage, thing, reason, number and remedy, and fits for every reason", "[error]")
+{
+	struct vkckpt_error err;
+	REQUIRE(vk::report(vk::fail(EBADMSG, VKCKPT_R_DAMAGED, "thaw: read", "chunk", 17), &err) == -EBADMSG);
+	REQUIRE(std::string(err.message) == "thaw: read: chunk: the image is damaged (17); use another copy of it; vkckpt verify tells "
+					    "good copies from bad ones (DAMAGED)");
+	REQUIRE(err.number == 17);
+	REQUIRE(std::string(err.subject) == "chunk");
+	for (uint32_t r : kAll) {
+		std::string subject(63, 's');
+		(void)vk::report(vk::fail(EINVAL, r, "thaw: open and lock devices", subject.c_str(), UINT64_MAX), &err);
+		INFO(err.message);
+		REQUIRE(std::string(err.message).find("(" + std::string(vkckpt_reason_name(r)) + ")") != std::string::npos);
+	}
+}
+
+TEST_CASE("a host's errno gives the reason and stands in the sentence", "[error]")
+{
+	struct vkckpt_error err;
+	struct { int code; uint32_t reason; } const cases[] = {
+		{ ENOSPC, VKCKPT_R_NO_SPACE }, { EDQUOT, VKCKPT_R_NO_SPACE }, { EIO, VKCKPT_R_IO_ERROR }, { EACCES, VKCKPT_R_PERMISSION },
+		{ EPERM, VKCKPT_R_PERMISSION }, { EROFS, VKCKPT_R_PERMISSION }, { ENOENT, VKCKPT_R_NOT_FOUND }, { ENOMEM, VKCKPT_R_NO_MEMORY },
+		{ EBADF, VKCKPT_R_SYSTEM }, { 199, VKCKPT_R_SYSTEM },
+	};
+	for (auto &c : cases) {
+		REQUIRE(vk::report(vk::fail_host(c.code, "write", "x.ckpt"), &err) == -c.code);
+		REQUIRE(err.reason == c.reason);
+	}
+	REQUIRE(std::string(err.message).find("(errno 199)") != std::string::npos);
+	(void)vk::report(vk::fail_host(ENOSPC, "write", "x.ckpt"), &err);
+	REQUIRE(std::string(err.message).find("write: x.ckpt: no space is left for the image (ENOSPC); ") == 0);
+}
+
+TEST_CASE("success fills the error with nothing, and no error is asked for with null", "[error]")
+{
+	struct vkckpt_error err;
+	std::memset(&err, 0xff, sizeof err);
+	REQUIRE(vk::report(vk::success(), &err) == 0);
+	REQUIRE(err.code == 0);
+	REQUIRE(err.reason == 0);
+	REQUIRE(err.message[0] == '\0');
+	REQUIRE(vk::report(vk::fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "x"), nullptr) == -EINVAL);
+}
+
+TEST_CASE("control characters of a forged name do not reach a terminal", "[error]")
+{
+	struct vkckpt_error err;
+	(void)vk::report(vk::fail(EBADMSG, VKCKPT_R_DAMAGED, "image", "\033[2Jdisk\n"), &err);
+	REQUIRE(std::string(err.subject) == "?[2Jdisk?");
+	REQUIRE(std::string(err.message).find('\033') == std::string::npos);
+}
