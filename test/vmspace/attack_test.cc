@@ -138,9 +138,9 @@ public:
 		for (size_t at; (at = image.find(trap)) != std::string::npos; changed++)
 			image.replace(at, trap.size(), allow);
 		REQUIRE(changed == 2);
-		const int fd = memfd_create("open-stub", 0);
-		const int high = fcntl(fd, F_DUPFD_CLOEXEC, 20);
-		close(fd);
+		const int low = memfd_create("open-stub", 0);
+		const int high = fcntl(low, F_DUPFD_CLOEXEC, 20);
+		close(low);
 		REQUIRE(write(high, image.data(), image.size()) == static_cast<ssize_t>(image.size()));
 		REQUIRE(wait_until([] { return stubs_of(getpid()).size() == 1; }));
 		usleep(20'000);
@@ -179,17 +179,23 @@ TEST_CASE("making a folder fails in every way to make a system call") {
 		CAPTURE(attack.name);
 		World world;
 		Attack trial(world);
-		trial.run(attack.begin, attack.end);
+		const int trap = trial.run(attack.begin, attack.end);
 		CHECK_FALSE(trial.broke_out());
-		CHECK(trial.calls() > 0);
+		/* An AMD processor knows no sysenter in 64-bit mode. */
+		CHECK((trial.calls() > 0 || (attack.begin == attack_sysenter && trap == T_PRIVINFLT)));
 	}
 }
 
-TEST_CASE("control: with open filters a plain system call is found out") {
+TEST_CASE("control: with open filters the same guests are found out") {
 	OpenWorld world;
-	Attack trial(world);
-	CHECK(trial.run(attack_syscall, attack_syscall_end) == T_PRIVINFLT);
-	CHECK(trial.broke_out());
+	for (const Named &attack : kCallAttacks) {
+		CAPTURE(attack.name);
+		Attack trial(world);
+		trial.run(attack.begin, attack.end, 4);
+		/* x32 and 32-bit calls may be configured out of the host's kernel; sysenter has no landing place in a stub. */
+		if (attack.begin == attack_syscall || attack.begin == attack_int80)
+			CHECK(trial.broke_out());
+	}
 }
 
 TEST_CASE("no system call instruction of the stub is of use to a guest") {

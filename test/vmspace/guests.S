@@ -131,8 +131,12 @@ GUEST guest_touch
 	jmp	guest_touch
 END guest_touch
 
-/* ---- attacks. Each tries to make a folder at the path in r15, or something else that the test looks for. */
+/*
+ * Attacks. Each tries to make a folder at the path in r15, or something else that the test looks for. The path is touched
+ * first: a page that is not mapped would spoil the attack, not the guard.
+ */
 GUEST attack_syscall
+	testb	$0, (%r15)
 	mov	%r15, %rdi
 	mov	$0777, %esi
 	mov	$83, %eax
@@ -141,6 +145,7 @@ GUEST attack_syscall
 END attack_syscall
 
 GUEST attack_int80
+	testb	$0, (%r15)
 	mov	%r15, %rbx
 	mov	$0777, %ecx
 	mov	$39, %eax
@@ -149,6 +154,7 @@ GUEST attack_int80
 END attack_int80
 
 GUEST attack_x32
+	testb	$0, (%r15)
 	mov	%r15, %rdi
 	mov	$0777, %esi
 	mov	$(83 | 0x40000000), %eax
@@ -157,6 +163,7 @@ GUEST attack_x32
 END attack_x32
 
 GUEST attack_sysenter
+	testb	$0, (%r15)
 	mov	%r15, %rbx
 	mov	$0777, %ecx
 	mov	$39, %eax
@@ -166,6 +173,7 @@ GUEST attack_sysenter
 END attack_sysenter
 
 GUEST attack_compat
+	testb	$0, (%r15)
 	sub	$16, %rsp
 	lea	1f(%rip), %rax
 	mov	%eax, (%rsp)
@@ -182,6 +190,7 @@ END attack_compat
 
 /* r12: address of a system call instruction in the stub; the other registers as given */
 GUEST attack_jump
+	testb	$0, (%r15)
 	jmp	*%r12
 END attack_jump
 
