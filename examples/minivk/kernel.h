@@ -79,6 +79,7 @@ struct Kernel {
 	int64_t monotonic_offset_ns = 0;	// guest monotonic - host monotonic
 	uint64_t trap_count = 0;
 	uint64_t fork_count = 0, switch_count = 0;
+	struct { Thread *head, *tail; } futexes[256] = {};
 	bool halted = false;			// the first process has ended
 	int32_t exit_status = 0;
 	UnknownCall unknown[512] = {};

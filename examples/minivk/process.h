@@ -23,7 +23,7 @@ struct FutexKey {
 struct FutexWait {
 	FutexKey key;
 	uint32_t bitset = 0;
-	bool queued = false, woken = false;
+	bool queued = false;
 	Thread *next = nullptr, *previous = nullptr;
 };
 
