@@ -53,6 +53,9 @@ bool overlap(const void *a, uint64_t a_bytes, const void *b, uint64_t b_bytes)
 	return (uint64_t)a < (uint64_t)b + b_bytes && (uint64_t)b < (uint64_t)a + a_bytes;
 }
 
+const void *ram_start(const struct vkckpt_segment &s) { return static_cast<const uint8_t *>(s.address) + s.skip_bytes; }
+uint64_t ram_bytes(const struct vkckpt_segment &s) { return s.size_bytes - s.skip_bytes; }
+
 Status check_segments(const struct vkckpt_config &c)
 {
 	if (c.segment_count == 0 || !c.segments)
@@ -65,10 +68,12 @@ Status check_segments(const struct vkckpt_config &c)
 			return bad_element("segments", i, ".address");
 		if (s.size_bytes == 0 || s.size_bytes % VKCKPT_FRAME)
 			return bad_element("segments", i, ".size_bytes");
+		if (s.skip_bytes % VKCKPT_FRAME || s.skip_bytes >= s.size_bytes)
+			return bad_element("segments", i, ".skip_bytes");
 		if (s.size_bytes > VKCKPT_MAX_SEGMENT_BYTES)
 			return bad_element("segments", i, ".size_bytes", ENOBUFS, VKCKPT_R_LIMIT);
 		for (size_t j = 0; j < i; j++)
-			if (overlap(s.address, s.size_bytes, c.segments[j].address, c.segments[j].size_bytes))
+			if (overlap(ram_start(s), ram_bytes(s), ram_start(c.segments[j]), ram_bytes(c.segments[j])))
 				return bad_element("segments", i, ".address: overlaps");
 	}
 	return success();
@@ -89,7 +94,7 @@ Status check_regions(const struct vkckpt_config &c)
 		if (r.size_bytes > VKCKPT_MAX_REGION_BYTES)
 			return bad_element("regions", i, ".size_bytes", ENOBUFS, VKCKPT_R_LIMIT);
 		for (size_t j = 0; j < c.segment_count; j++)
-			if (overlap(r.address, r.size_bytes, c.segments[j].address, c.segments[j].size_bytes))
+			if (overlap(r.address, r.size_bytes, ram_start(c.segments[j]), ram_bytes(c.segments[j])))
 				return bad_element("regions", i, ".address: overlaps RAM");
 		for (size_t j = 0; j < i; j++)
 			if (overlap(r.address, r.size_bytes, c.regions[j].address, c.regions[j].size_bytes))
@@ -158,8 +163,10 @@ ImageShape shape_of(const struct vkckpt_config &c)
 {
 	ImageShape shape;
 	shape.segment_count = (uint32_t)c.segment_count;
-	for (size_t i = 0; i < c.segment_count; i++)
+	for (size_t i = 0; i < c.segment_count; i++) {
 		shape.segment[i] = { (uint64_t)c.segments[i].address, c.segments[i].size_bytes };
+		shape.segment_skip[i] = c.segments[i].skip_bytes;
+	}
 	shape.region_count = (uint32_t)c.region_count;
 	for (size_t i = 0; i < c.region_count; i++)
 		shape.region_bytes[i] = c.regions[i].size_bytes;

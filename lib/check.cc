@@ -66,7 +66,8 @@ bool in_ram_or_region(Thaw &t, uint64_t address)
 {
 	const struct vkckpt_f_header &h = t.reader.head().header();
 	for (uint32_t i = 0; i < h.segment_count; i++)
-		if (address - h.segment[i].address <= h.segment[i].size_bytes && address != h.segment[i].address)
+		if (uint64_t start = h.segment[i].address + h.segment_skip[i];
+		    address - start <= h.segment[i].size_bytes - h.segment_skip[i] && address != start)
 			return true;
 	for (size_t i = 0; i < t.reader.head().count(VKCKPT_REC_REGION); i++) {
 		const struct vkckpt_f_region *r = t.reader.head().as<struct vkckpt_f_region>(VKCKPT_REC_REGION, i);

@@ -102,7 +102,9 @@ Status check_header(const struct vkckpt_f_header &h)
 		const struct vkckpt_f_segment &s = h.segment[i];
 		bool used = i < h.segment_count;
 		if (used ? s.size_bytes == 0 || s.size_bytes > VKCKPT_MAX_SEGMENT_BYTES || s.size_bytes % VKCKPT_FRAME != 0
-			 : s.size_bytes != 0 || s.address != 0)
+			 : s.size_bytes != 0 || s.address != 0 || h.segment_skip[i] != 0)
+			return image_damaged("segment", i);
+		if (used && (h.segment_skip[i] >= s.size_bytes || h.segment_skip[i] % VKCKPT_FRAME != 0))
 			return image_damaged("segment", i);
 	}
 	return success();
@@ -127,7 +129,8 @@ Status check_chunk(const struct vkckpt_f_chunk &c, const ImageShape &shape)
 	if (c.mask == 0 || c.chunk > frames / VKCKPT_CHUNK_FRAMES || !zeros(c.reserved, sizeof c.reserved) || !digest_is_zero(c.content))
 		return image_damaged("chunk", c.chunk);
 	unsigned highest = 31u - static_cast<unsigned>(__builtin_clz(c.mask));
-	if (c.chunk * VKCKPT_CHUNK_FRAMES + highest >= frames)
+	unsigned lowest = static_cast<unsigned>(__builtin_ctz(c.mask));
+	if (c.chunk * VKCKPT_CHUNK_FRAMES + highest >= frames || c.chunk * VKCKPT_CHUNK_FRAMES + lowest < shape.first_frame(c.object))
 		return image_damaged("chunk", c.chunk);
 	return check_stored(c, mask_count(c.mask));
 }

@@ -131,8 +131,10 @@ Status ImageHead::set_header(const void *block)
 	header_ = static_cast<struct vkckpt_f_header *>(memory.value);
 	__builtin_memcpy(header_, block, sizeof *header_);
 	shape_.segment_count = header_->segment_count;
-	for (uint32_t i = 0; i < shape_.segment_count; i++)
+	for (uint32_t i = 0; i < shape_.segment_count; i++) {
 		shape_.segment[i] = header_->segment[i];
+		shape_.segment_skip[i] = header_->segment_skip[i];
+	}
 	return success();
 }
 

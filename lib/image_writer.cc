@@ -77,8 +77,10 @@ Status ImageWriter::begin(int fd, const struct vkckpt_uuid &image_id, uint64_t c
 	h.segment_count = shape_.segment_count;
 	h.image_id = image_id;
 	h.created_realtime_ns = created_realtime_ns;
-	for (uint32_t i = 0; i < shape_.segment_count; i++)
+	for (uint32_t i = 0; i < shape_.segment_count; i++) {
 		h.segment[i] = shape_.segment[i];
+		h.segment_skip[i] = shape_.segment_skip[i];
+	}
 	h.digest = digest_of(&h, offsetof(struct vkckpt_f_header, digest));
 	whole_.add(&h.digest, sizeof h.digest);
 	stage_ = Stage::head;

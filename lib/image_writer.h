@@ -18,11 +18,14 @@ namespace vk {
 struct ImageShape {
 	uint32_t segment_count = 0;
 	struct vkckpt_f_segment segment[VKCKPT_MAX_SEGMENTS] = {};
+	uint64_t segment_skip[VKCKPT_MAX_SEGMENTS] = {};
 	uint32_t region_count = 0;
 	uint64_t region_bytes[VKCKPT_MAX_REGIONS] = {};
 
 	// Frames of an object (a partial last frame counts); 0: there is no such object.
 	uint64_t frames(uint32_t object) const;
+	// Its first frame: not 0 where a segment begins with what is no RAM.
+	uint64_t first_frame(uint32_t object) const { return object < segment_count ? segment_skip[object] / VKCKPT_FRAME : 0; }
 	// Objects by their place: segments, then regions. object_at(i) for i < object_count().
 	uint32_t object_count() const { return segment_count + region_count; }
 	uint32_t object_at(uint32_t i) const { return i < segment_count ? i : VKCKPT_OBJECT_REGION + i - segment_count; }

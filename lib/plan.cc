@@ -84,11 +84,13 @@ void ask_states(struct vkckpt &ck, unsigned segment, uint64_t first, unsigned co
 }
 
 // The live frames of the chunk that begins at frame `first`; those left out are counted.
-uint16_t live_mask(struct vkckpt &ck, Extents &extents, uint64_t first, uint64_t end, const uint8_t *state)
+uint16_t live_mask(struct vkckpt &ck, Extents &extents, uint64_t skip, uint64_t first, uint64_t end, const uint8_t *state)
 {
 	struct vkckpt_f_stats &stats = ck.writer.stats();
 	uint16_t mask = 0;
 	for (unsigned f = 0; f < VKCKPT_CHUNK_FRAMES && first + f < end; f++) {
+		if (first + f < skip)	// not RAM
+			continue;
 		stats.frames_total++;
 		if (state[f] == VKCKPT_FRAME_FREE)
 			stats.frames_free++;
@@ -105,7 +107,7 @@ Status write_segment(struct vkckpt &ck, unsigned number, uint64_t *done, uint64_
 	const struct vkckpt_segment &segment = ck.segments[number];
 	const uint8_t *base = static_cast<const uint8_t *>(segment.address);
 	Extents extents(segment.fd, segment.size_bytes);
-	uint64_t frames = frames_in(segment.size_bytes);
+	uint64_t frames = frames_in(segment.size_bytes), skip = segment.skip_bytes / VKCKPT_FRAME;
 	for (uint64_t first = 0; first < frames; first += kPlanFrames) {
 		unsigned count = frames - first < kPlanFrames ? (unsigned)(frames - first) : kPlanFrames;
 		ask_states(ck, number, first, count);
@@ -114,7 +116,7 @@ Status write_segment(struct vkckpt &ck, unsigned number, uint64_t *done, uint64_
 			source.base = base + (first + at) * VKCKPT_FRAME;
 			source.chunk = (first + at) / VKCKPT_CHUNK_FRAMES;
 			source.object = (uint16_t)number;
-			source.mask = live_mask(ck, extents, first + at, frames, ck.frame_state + at);
+			source.mask = live_mask(ck, extents, skip, first + at, frames, ck.frame_state + at);
 			source.page_class = ck.frame_class + at;
 			if (source.mask)
 				VK_TRY(ck.writer.chunk(source));

@@ -13,6 +13,7 @@
 
 #include "lib/capture.h"
 #include "lib/context.h"
+#include "lib/export.h"
 #include "lib/signals.h"
 #include "lib/sys.h"
 #include "lib/text.h"
@@ -355,7 +356,7 @@ int safe_point(struct vkckpt &ck, unsigned vcpu, const struct vkckpt_f_context *
 int capture_directly(struct vkckpt &ck, unsigned vcpu, uint32_t action, const struct vkckpt_f_context *caller,
     struct vkckpt_error *err)
 {
-	if (vcpu >= ck.config.vcpu_count || (action != VKCKPT_ACTION_EXIT && action != VKCKPT_ACTION_CONTINUE))
+	if (vcpu >= ck.config.vcpu_count || action > VKCKPT_ACTION_CONTINUE)
 		return report(fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "capture", vcpu >= ck.config.vcpu_count ? "vcpu" : "action"),
 		    err);
 	// A request that brought the vkernel here is the one being served; else this is one.
@@ -371,7 +372,8 @@ int capture_directly(struct vkckpt &ck, unsigned vcpu, uint32_t action, const st
 		ck.serial.fetch_add(1);
 		ck.run.requested(action, 0);
 	}
-	ck.request = (ck.request & ~0xffull) | action;
+	if (action != VKCKPT_ACTION_CONFIGURED)
+		ck.request = (ck.request & ~0xffull) | action;
 	ck.direct = true;
 	ck.noticed = false;
 	ck.devices_stopped = 0;
@@ -394,6 +396,24 @@ int capture_directly(struct vkckpt &ck, unsigned vcpu, uint32_t action, const st
 	return exits ? VKCKPT_EXIT : VKCKPT_RESUMED;
 }
 
+// For callers of capture_directly that did not get as far as that.
+int decline(struct vkckpt &ck, int code, uint32_t reason, const char *subject, struct vkckpt_error *err)
+{
+	uint32_t nobody = 0;
+	if (!ck.claimed.load())
+		return -ENOENT;
+	if (stage_of(ck) != Stage::idle || !ck.driver.swap_if(nobody, 1))
+		return -EBUSY;
+	ck.outcome = fail(code, reason, "quiesce", subject);
+	ck.direct = true;
+	ck.noticed = false;
+	ck.devices_stopped = 0;
+	Status outcome = ck.outcome;
+	(void)end_running(ck);
+	(void)report(outcome, err);
+	return 0;
+}
+
 }  // namespace vk
 
 using namespace vk;
@@ -408,4 +428,9 @@ extern "C" int vk_capture(struct vkckpt *ck, unsigned vcpu, uint32_t action, str
     const struct vkckpt_f_context *caller)
 {
 	return capture_directly(*ck, vcpu, action, caller, err);
+}
+
+VK_EXPORT int vkckpt_decline(struct vkckpt *ck, int code, uint32_t reason, const char *subject, struct vkckpt_error *err)
+{
+	return decline(*ck, code > 0 ? code : EIO, reason, subject ? subject : "", err);
 }

@@ -80,7 +80,8 @@ Status make_ram(Thaw &t, uint32_t i)
 	s.fd = (int)fd;
 	if (long r = sys_ftruncate(s.fd, s.size_bytes); r < 0)
 		return fail_host((int)-r, "thaw: map", name, s.size_bytes);
-	long r = sys_mmap(s.address, s.size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, s.fd, 0);
+	long r = sys_mmap(static_cast<uint8_t *>(s.address) + s.skip_bytes, s.size_bytes - s.skip_bytes, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_FIXED, s.fd, s.skip_bytes);
 	if (is_error(r))
 		return fail_host((int)-r, "thaw: map", name, s.size_bytes);
 	return success();
@@ -104,8 +105,9 @@ Status thaw_reserve(Thaw &t)
 	const struct vkckpt_f_header &header = t.reader.head().header();
 	for (uint32_t i = 0; i < header.segment_count; i++) {
 		const struct vkckpt_f_segment &s = header.segment[i];
-		VK_TRY(map_at(s.address, s.size_bytes, PROT_NONE, "segment", i));
-		t.segments[i] = { (void *)s.address, s.size_bytes, -1 };
+		uint64_t skip = header.segment_skip[i];
+		VK_TRY(map_at(s.address + skip, s.size_bytes - skip, PROT_NONE, "segment", i));
+		t.segments[i] = { (void *)s.address, s.size_bytes, -1, skip };
 		t.segment_count = i + 1;
 	}
 	for (uint32_t i = 0; i < t.reader.head().count(VKCKPT_REC_REGION); i++)
@@ -128,7 +130,8 @@ Status thaw_load(Thaw &t)
 void thaw_unmap(Thaw &t)
 {
 	for (uint32_t i = 0; i < t.segment_count; i++) {
-		sys_munmap(t.segments[i].address, t.segments[i].size_bytes);
+		const struct vkckpt_segment &s = t.segments[i];
+		sys_munmap(static_cast<uint8_t *>(s.address) + s.skip_bytes, s.size_bytes - s.skip_bytes);
 		if (t.segments[i].fd >= 0)
 			sys_close(t.segments[i].fd);
 	}

@@ -32,6 +32,7 @@ Status write_vmspace(struct vkckpt &ck, const PageTableFormat *format, const str
 	WalkCounts counts;
 	for (uint32_t i = 0; format && i < v.mapping_count; i++) {
 		const struct vkckpt_segment &segment = ck.segments[v.mapping[i].segment];
+		ck.walk.first_frame = segment.skip_bytes / VKCKPT_FRAME;
 		walk_mapping(*format, segment.address, segment.size_bytes, v.mapping[i], ck.walk, WalkVisitor(), counts);
 	}
 	walk_fill(record, counts);

@@ -108,7 +108,7 @@ private:
 	bool enter(uint64_t address)
 	{
 		uint64_t frame = address / VKCKPT_FRAME;
-		if (frame >= ram_frames_ || frame >= scratch_.frame_count || scratch_.stamp[frame] == scratch_.epoch ||
+		if (frame < scratch_.first_frame || frame >= ram_frames_ || frame >= scratch_.frame_count || scratch_.stamp[frame] == scratch_.epoch ||
 		    scratch_.table_budget == 0) {
 			counts_.bad_entries++;
 			return false;

@@ -60,6 +60,7 @@ struct WalkCounts {
 struct WalkScratch {
 	uint32_t *stamp = nullptr;
 	uint64_t frame_count = 0;
+	uint64_t first_frame = 0;	// those before it are not RAM: no table is read there
 	uint32_t epoch = 0;
 	uint64_t table_budget = 0;	// tables that may still be read, over all walks: set anew for each capture
 };

@@ -72,7 +72,8 @@ struct vkckpt_f_header {
 	uint64_t created_realtime_ns;
 	uint64_t reserved[3];		/* 0 */
 	struct vkckpt_f_segment segment[VKCKPT_MAX_SEGMENTS];
-	uint8_t zero[3720];
+	uint64_t segment_skip[VKCKPT_MAX_SEGMENTS];	/* bytes at its start that are not RAM and never mapped; a multiple of VKCKPT_FRAME */
+	uint8_t zero[3592];
 	struct vkckpt_digest digest;
 };
 

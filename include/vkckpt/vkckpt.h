@@ -32,7 +32,9 @@ struct vkckpt_source;	/* gives it back at thaw, overrides already applied */
 struct vkckpt_segment {
 	void *address;		/* page-aligned; recorded: the thaw maps it there again */
 	uint64_t size_bytes;	/* a multiple of 4096 */
-	int fd;			/* memfd or file; -1: not known to the library (every frame counts as touched) */
+	int fd;			/* offset 0 is frame 0. memfd or file; -1: not known to the library (every frame counts as touched) */
+	uint64_t skip_bytes;	/* the first ones are not RAM and never looked at or mapped: where physical addresses begin below the RAM,
+				   under the vkernel's own program; a multiple of 4096, below size_bytes. 0: all is RAM */
 };
 
 /* Host memory outside RAM that is part of the vkernel's state. Bound to the same build of the vkernel. */
@@ -215,9 +217,16 @@ int vkckpt_safe_point(struct vkckpt *, unsigned vcpu);
 
 /*
  * For vkernels with a quiet point of their own (User Mode Linux' suspend path): the caller has stopped vCPUs and devices;
- * walk, write and commit only. action: VKCKPT_ACTION_EXIT or _CONTINUE. Returns VKCKPT_RESUMED, VKCKPT_EXIT, VKCKPT_THAWED or -errno.
+ * walk, write and commit only. action: VKCKPT_ACTION_EXIT, _CONTINUE, or _CONFIGURED: what the request that brought it here says, or
+ * without one the configuration. Returns VKCKPT_RESUMED, VKCKPT_EXIT, VKCKPT_THAWED or -errno.
  */
 int vkckpt_capture(struct vkckpt *, unsigned vcpu, uint32_t action, struct vkckpt_error *err);
+/*
+ * For the same vkernels: the request that has come cannot be brought to a capture (a guest process vetoed, a task cannot be stopped). It ends
+ * with errno `code` (positive), `reason` and `subject`, the thing and why; the vkernel runs on. 0, or -ENOENT there is no request, -EBUSY it is
+ * being captured. Safety: as vkckpt_capture. Since 0.1.
+ */
+int vkckpt_decline(struct vkckpt *, int code, uint32_t reason, const char *subject, struct vkckpt_error *err);
 
 /* Facts about an armed vkernel. */
 struct vkckpt_uuid vkckpt_generation(const struct vkckpt *);

@@ -1,0 +1,74 @@
+// What a vkernel with a quiet point of its own needs: the action of the request, declining one, RAM that does not begin at its segment's
+// first byte.
+#include <catch2/catch.hpp>
+
+#include <errno.h>
+
+#include "test/unit/fixture.h"
+
+using namespace fixture;
+
+TEST_CASE("a capture of its own does what the request says, or what is configured")
+{
+	Vkernel v;
+	v.config.on_ckpt = VKCKPT_ACTION_EXIT;
+	REQUIRE(v.arm() == 0);
+	struct vkckpt_error err = {};
+	REQUIRE(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_CONTINUE, 0, 3)) == 0);
+	CHECK(vkckpt_capture(v.ck, 0, VKCKPT_ACTION_CONFIGURED, &err) == VKCKPT_RESUMED);
+	CHECK(v.entry().done_id == 3);
+	CHECK(vkckpt_capture(v.ck, 0, VKCKPT_ACTION_CONFIGURED, &err) == VKCKPT_EXIT);
+}
+
+TEST_CASE("a request that cannot be brought to a capture is declined with a reason")
+{
+	Vkernel v;
+	REQUIRE(v.arm() == 0);
+	struct vkckpt_error err = {};
+	CHECK(vkckpt_decline(v.ck, EBUSY, VKCKPT_R_HOOK_FAILED, "a task", &err) == -ENOENT);
+	REQUIRE(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_EXIT, 0, 8)) == 0);
+	CHECK(vkckpt_decline(v.ck, EBUSY, VKCKPT_R_HOOK_FAILED, "tasks: cp cannot be frozen", &err) == 0);
+	CHECK(err.code == EBUSY);
+	CHECK(std::string(err.message).find("cp cannot be frozen") != std::string::npos);
+	CHECK(v.entry().done_id == 8);
+	CHECK(v.entry().result_reason == VKCKPT_R_HOOK_FAILED);
+	CHECK(v.entry().phase == VKCKPT_PHASE_RUNNING);
+	CHECK_FALSE(exists(v.image));
+	// and the next one is served
+	REQUIRE(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_CONTINUE, 0, 9)) == 0);
+	CHECK(vkckpt_capture(v.ck, 0, VKCKPT_ACTION_CONFIGURED, &err) == VKCKPT_RESUMED);
+	CHECK(v.entry().done_id == 9);
+}
+
+TEST_CASE("the start of a segment that is not RAM is neither read nor mapped")
+{
+	constexpr size_t kSkip = 5 * 4096;
+	Vkernel v;
+	v.make_ram();
+	memset(v.ram() + kSkip, 3, kRamBytes - kSkip);
+	REQUIRE(munmap(v.ram(), kSkip) == 0);	// who reads it dies
+	v.segment.skip_bytes = kSkip;
+	SECTION("goes through an image")
+	{
+		REQUIRE(v.arm() == 0);
+		struct vkckpt_error err = {};
+		REQUIRE(vkckpt_capture(v.ck, 0, VKCKPT_ACTION_EXIT, &err) == VKCKPT_EXIT);
+		munmap(v.ram() + kSkip, kRamBytes - kSkip);
+		// something else lies there in the new process
+		void *other = mmap(v.ram(), kSkip, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		REQUIRE(other == v.ram());
+		v.ram()[100] = 77;
+		vkckpt_disarm(v.ck);
+		v.ck = nullptr;
+		REQUIRE(v.thaw(v.image) == 0);
+		CHECK(v.ram()[100] == 77);
+		CHECK(v.ram()[kSkip] == 3);
+		CHECK(v.ram()[kRamBytes - 1] == 3);
+	}
+	SECTION("must be whole frames, and leave some")
+	{
+		v.segment.skip_bytes = GENERATE(100, kRamBytes);
+		CHECK(v.arm() == -EINVAL);
+		CHECK(std::string(v.err.message).find("skip_bytes") != std::string::npos);
+	}
+}
