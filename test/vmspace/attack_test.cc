@@ -223,7 +223,7 @@ TEST_CASE("no system call instruction of the stub is of use to a guest") {
 			REQUIRE_FALSE(trial.broke_out());
 			const std::string after = maps_of(stub_pid(trial.guest()));
 			REQUIRE((after.empty() || after.find("7fffffe00000-") != std::string::npos));
-			REQUIRE_FALSE(before.empty());
+			REQUIRE((!before.empty() || getuid() != 0));
 		}
 	}
 }
@@ -241,7 +241,7 @@ TEST_CASE("control: with open filters a mapping made through the stub's own site
 	tf.tf_r8 = ~0UL;
 	Kicker kicker;
 	trial.run(attack_jump, attack_jump_end, 4);
-	CHECK(trial.broke_out());
+	CHECK((trial.broke_out() || getuid() != 0));	/* only root may look at the maps of a stub */
 }
 
 TEST_CASE("every system call number in 64-bit, x32 and 32-bit form is a trap and changes nothing") {
@@ -349,7 +349,10 @@ TEST_CASE("jumping anywhere into the stub's code does no harm") {
 	}
 }
 
-TEST_CASE("a guest that claims to have stopped is not believed") {
+namespace {
+
+/* Runs a guest that claims to have stopped; true if RUN returned while it ran on. */
+bool claim_is_believed() {
 	World world;
 	Attack trial(world);
 	Guest &guest = trial.guest();
@@ -358,18 +361,36 @@ TEST_CASE("a guest that claims to have stopped is not believed") {
 	guest.tf.tf_rbx = kDataAt;
 	guest.tf.tf_rdi = kMailbox;
 	volatile uint64_t &counter = world.at<uint64_t>(frame);
-	std::thread kicker([&] {
-		while (counter < 100'000)
-			usleep(100);
-		vmspace_host_kick(0);
-	});
-	const int trap = guest.run();
-	const uint64_t stopped = counter;
-	kicker.join();
-	CHECK(trap == 0);
-	CHECK(stopped >= 100'000);	/* RUN had not ended before: the control is that the counter moved under the claim */
-	usleep(20'000);
-	CHECK(counter == stopped);
+	for (int run = 0; run < 2; run++) {	/* the first maps the pages, so that the number of the second stop is known */
+		vmspace::Vmspace *vm = vmspace::table_acquire(guest.id());
+		vmspace::table_release(vm);
+		guest.tf.tf_rsi = run == 0 ? 0 : vm->stub->executors[0].turn + 1;
+		const uint64_t before = counter;
+		std::thread kicker([&, run] {
+			const double end = seconds() + (run == 0 ? 0 : 0.5);
+			while (counter < before + 1000 || seconds() < end)
+				usleep(1000);
+			vmspace_host_kick(0);
+		});
+		guest.run();
+		const uint64_t stopped = counter;
+		usleep(20'000);
+		const bool moved = counter != stopped;
+		kicker.join();
+		if (moved)
+			return true;
+	}
+	return false;
+}
+
+}  // namespace
+
+TEST_CASE("a guest that claims to have stopped is not believed") {
+	CHECK_FALSE(claim_is_believed());
+	/* The control: the futex hand-off believes it, which is why it is only the fallback. */
+	setenv("VMSPACE_FORCE_FUTEX", "1", 1);
+	CHECK(claim_is_believed());
+	unsetenv("VMSPACE_FORCE_FUTEX");
 }
 
 TEST_CASE("the vkernel's memory cannot be read") {

@@ -99,6 +99,8 @@ int basic_set() {
 }  // namespace
 
 TEST_CASE("a stub has nothing but its own pages, its executors no descriptor, and it cannot dump core") {
+	if (getuid() != 0)
+		return;	/* only root may look */
 	World world;
 	Guest guest(world);
 	LOAD(guest, guest_syscall);
@@ -313,7 +315,11 @@ TEST_CASE("the forced futex hand-off is said aloud and runs the basic set") {
 		CHECK(guest.run() == -EIO);
 	}
 	CHECK(in_child(basic_set) == 0);
-	CHECK(in_child([] { return setgid(65534) == 0 && setuid(65534) == 0 ? basic_set() : 99; }) == (getuid() == 0 ? 0 : 99));
+	CHECK(in_child([] {
+		if (getuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+			return 99;
+		return basic_set();
+	}) == 0);
 	unsetenv("VMSPACE_FORCE_FUTEX");
 }
 

@@ -254,14 +254,11 @@ GUEST attack_stack_syscall
 	ud2
 END attack_stack_syscall
 
-/* Claims in its mailbox (rdi) that it has stopped, and counts on at rbx. */
+/* Claims all the time in its mailbox (rdi) that it made a system call and stopped, for the esi-th time, and counts on at rbx. */
 GUEST attack_forged_stop
-	movl	$31, 8(%rdi)
-	movl	$2, (%rdi)
-	mov	$4096, %ecx
 1:	incq	(%rbx)
-	mov	%ecx, (%rdi)
-	dec	%ecx
+	movl	$31, 8(%rdi)
+	mov	%esi, (%rdi)
 	jmp	1b
 END attack_forged_stop
 	.section .note.GNU-stack, "", @progbits
