@@ -13,6 +13,11 @@ EOF
 	printf '%s: %s lib/libvkckpt.map\n\t$(CC) -shared -nostdlib -Wl,-soname,libvkckpt.so.1 -Wl,-z,relro -Wl,-z,now -Wl,--gc-sections -Wl,--version-script=lib/libvkckpt.map -o %s %s -lc\n' \
 		$B/lib/libvkckpt.so "$lib_objs $B/lib/lz4.o" $B/lib/libvkckpt.so "$lib_objs $B/lib/lz4.o"
 	world="$world $B/lib/libvkckpt.a $B/lib/libvkckpt.so"
+	# Once more with a hook in the seam to the host kernel, through which a test makes host calls fail.
+	variant=faulty/
+	objects FAULT_CXXFLAGS lib/sys_linux.cc
+	variant=
+	archive $B/faulty/libvkckpt.a $(echo " $lib_objs " | sed "s| $B/lib/sys_linux.o | $objs |") $B/lib/lz4.o
 fi
 
 # --- vkernel-hooks/linux: vmspace(2) on Linux. The stub is an executable of its own, carried inside the archive.
@@ -45,10 +50,16 @@ for t in unit fault vmspace e2e; do
 	ls test/$t/*.cc >/dev/null 2>&1 || continue
 	objects TEST_CXXFLAGS test/$t/*.cc test/$t/*.S
 	deps=$B/lib/libvkckpt.a
+	[ $t = fault ] && deps=$B/faulty/libvkckpt.a
 	[ $t = vmspace ] && deps=$B/vkernel-hooks/linux/libvmspace.a
 	program $B/test/$t/run "-no-pie -pthread -lbsd -llz4" $objs $B/test/catch_main.o $deps
 	tests="$tests $B/test/$t/run"
 done
+if [ -f test/fuzz/run.cc ]; then
+	objects TEST_CXXFLAGS test/fuzz/*.cc
+	program $B/test/fuzz/run "-no-pie" $objs $B/lib/libvkckpt.a
+	tests="$tests $B/test/fuzz/run"
+fi
 for g in test/guests/*.c; do
 	[ -f "$g" ] || continue
 	o=$B/${g%.c}

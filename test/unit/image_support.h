@@ -249,11 +249,15 @@ inline std::vector<uint64_t> record_offsets(const Bytes &image)
 		vkckpt_f_record r;
 		std::memcpy(&r, image.data() + pos, sizeof r);
 		offsets.push_back(pos);
+		if (r.payload_bytes > image.size() - pos - sizeof r) {	// a fuzzer's: the chain ends here
+			offsets.pop_back();
+			break;
+		}
 		uint64_t end = (pos + sizeof r + r.payload_bytes + 15) & ~15ull;
-		if (r.type == VKCKPT_REC_RAM_GROUP) {
+		if (r.type == VKCKPT_REC_RAM_GROUP && r.payload_bytes >= sizeof(vkckpt_f_group)) {
 			vkckpt_f_group g;
 			std::memcpy(&g, image.data() + pos + sizeof r, sizeof g);
-			end = ((end + 4095) & ~4095ull) + g.data_bytes;
+			end = ((end + 4095) & ~4095ull) + (g.data_bytes < image.size() ? g.data_bytes : image.size());
 		}
 		if (r.type == VKCKPT_REC_INDEX)
 			break;
@@ -286,7 +290,7 @@ inline void reseal(Bytes &image, const std::vector<uint64_t> &offsets)
 		vk::DigestStream digest;
 		digest.add(&r, offsetof(vkckpt_f_record, digest));
 		uint64_t end = (offset + sizeof r + r.payload_bytes + 15) & ~15ull;
-		if (end <= image.size())
+		if (end > offset && end <= image.size())
 			digest.add(image.data() + offset + sizeof r, end - offset - sizeof r);
 		r.digest = digest.result();
 		whole.add(&r.digest, 16);
