@@ -83,16 +83,21 @@ int	vmspace_munmap(void *id, void *addr, size_t len);
 int	vmspace_mcontrol(void *id, void *addr, size_t len, int behav, off_t value);
 
 /*
- * Before the first vmspace: the vkernel's RAM (one descriptor, mapped shared at ram_address) and the number of vCPUs.
- * The calling thread becomes the parent of every guest task and must live as long as the vkernel.
+ * Before the first vmspace: the vkernel's RAM (one descriptor, mapped shared at ram_address; whole pages) and the number
+ * of vCPUs (1 .. 32). Starts a thread that is the parent of every guest process, so the calling thread may end.
  * Returns 0 or -1 with errno; *fallback, if not NULL, receives NULL or a sentence that says which weaker way is in use.
+ * Not for two threads at once; a process made by fork() must call none of these functions.
  */
 int	vmspace_host_init(int ram_fd, void *ram_address, size_t ram_bytes, unsigned vcpu_count, const char **fallback);
-/* Destroys every vmspace and forgets the RAM. */
+/* Destroys every vmspace and forgets the RAM. No other thread may be in a call of this header. */
 void	vmspace_host_fini(void);
 /* Says that the calling thread is vCPU `vcpu` (0 .. vcpu_count-1) from now on; needed before its first RUN. */
 int	vmspace_host_enter_vcpu(unsigned vcpu);
-/* Makes the RUN that this vCPU is in, or else its next one, return with tf_trapno 0. AS-safe, any thread. */
+/*
+ * Makes the RUN that this vCPU is in, or else its next one, return with tf_trapno 0. Kicks do not add up.
+ * Safety: AS-safe, any thread, keeps errno. A signal handler of a vCPU thread that wants RUN to return calls this: a
+ * signal that comes just before the wait, or whose handler has SA_RESTART, does not end it by itself.
+ */
 void	vmspace_host_kick(unsigned vcpu);
 
 /* Bytes of one XSAVE image in standard format on this host, and the state components (XCR0) in it. */
@@ -102,7 +107,12 @@ uint64_t vmspace_host_xcr0(void);
 void	vmspace_host_xsave_init(void *xsave);
 /*
  * VMSPACE_CTL_RUN together with the whole XSAVE state, in and out (on DragonFly the FPU registers stay live across RUN;
- * here they live in the guest task). vframe is written back too, so a guest may change its own FS and GS base.
+ * here they live in the guest task). vframe is written back too, so a guest may change its own FS and GS base. `xsave`
+ * needs no alignment; NULL leaves the state in the guest task of this vmspace and vCPU. The image is made harmless on the
+ * way in: bad header or MXCSR bits cannot fault.
+ *
+ * Returns 0, or -1 with errno. EIO: the vmspace's host process is dead (killed, out of memory, or damaged by its guest);
+ * kill the guest process and destroy the vmspace. ENOMEM, EPERM, EACCES: the host refused to map a page.
  */
 int	vmspace_host_run(void *id, struct trapframe *tframe, struct vextframe *vframe, void *xsave);
 
