@@ -14,6 +14,7 @@ BSD = -isystem /usr/include/bsd -DLIBBSD_OVERLAY
 LIB_FLAGS = $(OPT) $(WARN) $(INC) -fPIC -fno-stack-protector -fno-asynchronous-unwind-tables -fvisibility=hidden \
 	-fcf-protection=none -U_FORTIFY_SOURCE -ffunction-sections -fdata-sections
 LIB_CXXFLAGS = $(LIB_FLAGS) -std=c++20 -ffreestanding -fno-exceptions -fno-rtti -fno-threadsafe-statics -nostdinc++ -Ilib/freestanding
+FAULT_CXXFLAGS = $(LIB_CXXFLAGS) -DVKCKPT_FAULT
 # Hooks, examples, the command and tests are ordinary programs. Those that keep contexts in an image are
 # linked -no-pie, so that the same build has the same addresses in the thawing process.
 HOOK_CXXFLAGS = $(OPT) $(WARN) $(INC) -std=c++20 -fno-exceptions -fno-rtti -fno-pie

@@ -8,13 +8,15 @@ mkdir -p "$(dirname "$out")"
 tmp=$out.$$
 exec >"$tmp"
 
-# objects FLAGS SRC... : a rule per source; the names of the objects are left in $objs
+# objects FLAGS SRC... : a rule per source; the names of the objects are left in $objs. variant, if set, is a folder of $B for a second
+# build of the same sources.
+variant=
 objects() {
 	flags=$1; shift
 	objs=
 	for src in "$@"; do
 		[ -f "$src" ] || continue
-		obj=$B/${src%.*}.o
+		obj=$B/$variant${src%.*}.o
 		mkdir -p "$(dirname "$obj")"
 		case $src in
 		*.cc) tool="\$(CXX) \$($flags)" ;;
