@@ -1,0 +1,34 @@
+// Making host calls of the library fail, or the process die at them. The state is shared with children.
+#ifndef VKCKPT_TEST_FAULTS_H
+#define VKCKPT_TEST_FAULTS_H
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace faults {
+
+struct State {
+	bool on;
+	long calls;		// counted since start
+	long at;		// the call that is to fail, from 1; 0: none
+	long result;		// what it returns; 0: the process is killed
+	long failed_number;	// its system call
+};
+inline State *state()
+{
+	static State *s = static_cast<State *>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	return s;
+}
+inline void start(long at, long result) { *state() = { true, 0, at, result, -1 }; }
+// True: the call was reached.
+inline bool stop()
+{
+	state()->on = false;
+	return state()->failed_number >= 0;
+}
+
+}  // namespace faults
+#endif

@@ -1,0 +1,18 @@
+#include "test/fault/faults.h"
+
+extern "C" long vkckpt_fault_hook(long number, int *inject)
+{
+	faults::State *s = faults::state();
+	// Calls that cannot fail with the arguments they get here.
+	if (!s->on || number == SYS_clock_gettime || number == SYS_rt_sigprocmask || number == SYS_futex ||
+	    number == SYS_sched_yield || number == SYS_exit_group || number == SYS_close || number == SYS_munmap ||
+	    number == SYS_getpid || number == SYS_getuid)
+		return 0;
+	if (++s->calls != s->at)
+		return 0;
+	s->failed_number = number;
+	if (s->result == 0)
+		kill(getpid(), SIGKILL);
+	*inject = 1;
+	return s->result;
+}

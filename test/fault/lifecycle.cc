@@ -1,0 +1,290 @@
+// Every host call of arm, suspend and thaw fails once, with several errnos, and the process is killed at every one of them.
+#include <catch2/catch.hpp>
+
+#include <sys/wait.h>
+
+#include "test/fault/faults.h"
+#include "test/unit/fixture.h"
+
+using namespace fixture;
+
+namespace {
+
+uint8_t region_memory[10000];
+const int kErrors[] = { EIO, ENOSPC, EINVAL, ENOMEM };
+
+int open_descriptors()
+{
+	int n = 0;
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+struct vkckpt_f_sidecar inspect(const std::string &disk)
+{
+	struct vkckpt_f_sidecar s = {};
+	struct vkckpt_error err;
+	vkckpt_disk_inspect(disk.c_str(), &s, &err);
+	return s;
+}
+
+bool explained(const struct vkckpt_error &e)
+{
+	return e.code > 0 && e.reason != 0 && *e.where && strstr(e.message, vkckpt_reason_name(e.reason));
+}
+
+void fill(Vkernel &v)
+{
+	v.make_ram();
+	for (size_t i = 0; i < kRamBytes / 4; i += 4096)
+		memset(v.ram() + i, (int)(i >> 12) + 1, 4096);
+}
+
+bool filled(Vkernel &v)
+{
+	for (size_t i = 0; i < kRamBytes / 4; i += 4096)
+		if (v.ram()[i] != (uint8_t)((i >> 12) + 1))
+			return false;
+	return true;
+}
+
+// Calls f(k, errno) until call k was not reached.
+template <class F> void each_fault(F f)
+{
+	for (int error : kErrors)
+		for (long k = 1; f(k, error); k++)
+			REQUIRE(k < 2000);
+}
+
+}  // namespace
+
+TEST_CASE("arm fails cleanly at every host call")
+{
+	Vkernel v;
+	v.config.reserve_image = 1;
+	fill(v);
+	REQUIRE(v.arm() == 0);	// whatever is made once is made
+	v.disarm();
+	int before = open_descriptors();
+	each_fault([&](long k, int error) {
+		faults::start(k, -error);
+		int r = v.arm();
+		bool reached = faults::stop();
+		INFO("call " << k << " (" << faults::state()->failed_number << ") errno " << error << ": " << v.err.message);
+		if (r == 0)
+			v.disarm();
+		else
+			REQUIRE(explained(v.err));
+		REQUIRE(open_descriptors() == before);
+		REQUIRE_FALSE(exists(v.run_dir + "/one." + std::to_string(getpid())));
+		if (faults::state()->failed_number != SYS_unlink)
+			REQUIRE_FALSE(exists(v.image + ".reserve"));
+		return reached;
+	});
+}
+
+TEST_CASE("a suspend fails cleanly at every host call, and the vkernel runs on")
+{
+	each_fault([&](long k, int error) {
+		Vkernel v;
+		std::string disk = v.dir / "disk";
+		v.regions.push_back({ "bss", region_memory, sizeof region_memory });
+		fill(v);
+		REQUIRE(v.add_disk("disk0", disk) == 0);
+		spill(v.image, "old");
+		std::string sidecar = slurp(disk + ".vkckpt");
+		REQUIRE(v.arm() == 0);
+		int before = open_descriptors();
+		faults::start(k, -error);
+		int verdict = v.request(VKCKPT_ACTION_EXIT);
+		bool reached = faults::stop();
+		bool unlink_failed = faults::state()->failed_number == SYS_unlink;
+		INFO("call " << k << " (" << faults::state()->failed_number << ") errno " << error << ": " << v.last_resumed.message);
+		if (verdict == VKCKPT_RESUMED) {
+			REQUIRE(explained(v.last_resumed));
+			REQUIRE(slurp(v.image) == "old");
+			REQUIRE(slurp(disk + ".vkckpt") == sidecar);
+			REQUIRE_FALSE(exists(v.image + ".part"));
+			REQUIRE_FALSE(exists(disk + ".vkckpt.new"));
+			REQUIRE(open_descriptors() == before);
+			REQUIRE(filled(v));
+			verdict = v.request(VKCKPT_ACTION_EXIT);
+			INFO(v.last_resumed.message);
+			REQUIRE(verdict == VKCKPT_EXIT);
+		} else if (!unlink_failed) {
+			REQUIRE_FALSE(exists(v.image + ".part"));
+			REQUIRE_FALSE(exists(disk + ".vkckpt.new"));
+		}
+		REQUIRE(verdict == VKCKPT_EXIT);
+		v.die();
+		int r = v.thaw(v.image);
+		INFO(v.err.message);
+		REQUIRE(r == 0);
+		REQUIRE(filled(v));
+		return reached;
+	});
+}
+
+TEST_CASE("a thaw fails cleanly at every host call, and the image thaws afterwards")
+{
+	each_fault([&](long k, int error) {
+		Vkernel v;
+		std::string disk = v.dir / "disk";
+		fill(v);
+		REQUIRE(v.add_disk("disk0", disk) == 0);
+		REQUIRE(v.arm() == 0);
+		REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
+		v.die();
+		std::string sidecar = slurp(disk + ".vkckpt"), image = slurp(v.image);
+		int before = open_descriptors();
+		faults::start(k, -error);
+		int r = v.thaw(v.image);
+		bool reached = faults::stop();
+		INFO("call " << k << " (" << faults::state()->failed_number << ") errno " << error << ": " << v.err.message);
+		if (r < 0) {
+			REQUIRE(explained(v.err));
+			REQUIRE(v.ck == nullptr);
+			REQUIRE(slurp(disk + ".vkckpt") == sidecar);
+			REQUIRE(open_descriptors() == before);
+			REQUIRE_FALSE(exists(v.run_dir + "/one." + std::to_string(getpid())));
+			r = v.thaw(v.image);
+			INFO(v.err.message);
+			REQUIRE(r == 0);
+		}
+		REQUIRE(slurp(v.image) == image);
+		REQUIRE(filled(v));
+		REQUIRE(inspect(disk).state == VKCKPT_DISK_RUNNING);
+		return reached;
+	});
+}
+
+TEST_CASE("a thaw with regions dies with a message or returns, and the image thaws afterwards")
+{
+	each_fault([&](long k, int error) {
+		if (error != EIO)	// processes are dear, the ways out are the same
+			return false;
+		Vkernel v;
+		std::string disk = v.dir / "disk";
+		memset(region_memory, 1, sizeof region_memory);
+		v.regions.push_back({ "bss", region_memory, sizeof region_memory });
+		fill(v);
+		REQUIRE(v.add_disk("disk0", disk) == 0);
+		REQUIRE(v.arm() == 0);
+		REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
+		v.die();
+		memset(region_memory, 2, sizeof region_memory);
+		pid_t child = fork();
+		if (child == 0) {
+			int quiet = open("/dev/null", O_WRONLY);
+			dup2(quiet, 2);
+			faults::start(k, -error);
+			int r = v.thaw(v.image);
+			_exit(r == 0 ? 0 : region_memory[0] == 2 ? 1 : 99);	// an error return leaves the caller's data alone
+		}
+		int status;
+		REQUIRE(waitpid(child, &status, 0) == child);
+		bool reached = faults::stop();
+		INFO("call " << k << " (" << faults::state()->failed_number << ")");
+		REQUIRE(WIFEXITED(status));
+		REQUIRE(WEXITSTATUS(status) <= 1);
+		if (WEXITSTATUS(status) == 1) {
+			int r = v.thaw(v.image);
+			INFO(v.err.message);
+			REQUIRE(r == 0);
+			REQUIRE(region_memory[0] == 1);
+		}
+		return reached;
+	});
+}
+
+namespace {
+
+// The end of a test about a disk whose vkernel was killed: it thaws, or it boots; after either the other is refused.
+std::string who_gets_it(Vkernel &v, const std::string &disk)
+{
+	std::string image = slurp(v.image);
+	struct vkckpt_error err = {};
+	if (v.thaw(v.image) == 0) {
+		REQUIRE(filled(v));
+		Device &d = v.opened.devices.back();
+		struct vkckpt_disk boot = {};
+		REQUIRE(vkckpt_disk_boot(&boot, disk.c_str(), d.disk_fd, &err) == -EBUSY);
+		vkckpt_disk_release(&d.fence);
+		v.disarm();
+		v.drop_ram();
+		REQUIRE(v.thaw(v.image) < 0);
+		return "thaw";
+	}
+	std::string why = v.err.message;
+	INFO(why);
+	struct vkckpt_disk boot = {};
+	int fd = open(disk.c_str(), O_RDWR);
+	int r = vkckpt_disk_boot(&boot, disk.c_str(), fd, &err);
+	INFO(err.message);
+	REQUIRE(r == 0);
+	vkckpt_disk_shutdown(&boot);
+	close(fd);
+	REQUIRE(v.thaw(v.image) < 0);
+	return "boot";
+}
+
+}  // namespace
+
+TEST_CASE("kill -9 at every host call of a suspend: the disk thaws or boots, never both, never neither")
+{
+	int thaws = 0, boots = 0;
+	bool reached = true;
+	for (long k = 1; reached; k++) {
+		Vkernel v;
+		std::string disk = v.dir / "disk";
+		spill(v.image, "old");
+		spill(disk, std::string(8192, 'd'));
+		pid_t child = fork();
+		if (child == 0) {
+			fill(v);
+			if (v.add_disk("disk0", disk) < 0 || v.arm() < 0)
+				_exit(1);
+			faults::start(k, 0);
+			_exit(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT ? VKCKPT_EXIT_SUSPENDED : 2);
+		}
+		int status;
+		REQUIRE(waitpid(child, &status, 0) == child);
+		reached = faults::stop();
+		INFO("call " << k << " (" << faults::state()->failed_number << ")");
+		REQUIRE((reached ? WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL :
+		    WIFEXITED(status) && WEXITSTATUS(status) == VKCKPT_EXIT_SUSPENDED));
+		// Under the final name: the old image or the new one, whole.
+		struct vkckpt_error err = {};
+		if (slurp(v.image) != "old")
+			REQUIRE(vkckpt_image_verify(v.image.c_str(), -1, nullptr, nullptr, &err) == 0);
+		(who_gets_it(v, disk) == "thaw" ? thaws : boots)++;
+	}
+	CHECK(thaws >= 2);
+	CHECK(boots >= 10);
+}
+
+TEST_CASE("kill -9 at every host call of a thaw: the image thaws again or the disk boots")
+{
+	bool reached = true;
+	for (long k = 1; reached; k++) {
+		Vkernel v;
+		std::string disk = v.dir / "disk";
+		fill(v);
+		REQUIRE(v.add_disk("disk0", disk) == 0);
+		REQUIRE(v.arm() == 0);
+		REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
+		v.die();
+		pid_t child = fork();
+		if (child == 0) {
+			faults::start(k, 0);
+			_exit(v.thaw(v.image) == 0 ? 0 : 2);
+		}
+		int status;
+		REQUIRE(waitpid(child, &status, 0) == child);
+		reached = faults::stop();
+		INFO("call " << k << " (" << faults::state()->failed_number << ")");
+		REQUIRE((reached || (WIFEXITED(status) && WEXITSTATUS(status) == 0)));
+		(void)who_gets_it(v, disk);
+	}
+}

@@ -1,0 +1,355 @@
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <sys/wait.h>
+
+#include "test/unit/fixture.h"
+
+using namespace fixture;
+
+namespace {
+
+std::string reason(const struct vkckpt_error &e) { return vkckpt_reason_name(e.reason); }
+
+struct Disk {
+	struct vkckpt_disk fence = {};
+	struct vkckpt_error err = {};
+	int fd;
+	explicit Disk(const std::string &path) { fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600); }
+	~Disk()
+	{
+		if (booted)
+			vkckpt_disk_release(&fence);
+		close(fd);
+	}
+	bool booted = false;
+	int boot(const std::string &path)
+	{
+		int r = vkckpt_disk_boot(&fence, path.c_str(), fd, &err);
+		booted = r == 0;
+		return r;
+	}
+};
+
+struct vkckpt_f_sidecar inspect(const std::string &path)
+{
+	struct vkckpt_f_sidecar s = {};
+	struct vkckpt_error err;
+	vkckpt_disk_inspect(path.c_str(), &s, &err);
+	return s;
+}
+
+// A suspended vkernel with one disk.
+void suspend(Vkernel &v, const std::string &disk)
+{
+	REQUIRE(v.add_disk("disk0", disk) == 0);
+	REQUIRE(v.arm() == 0);
+	v.ram()[1] = 11;
+	int r = v.request(VKCKPT_ACTION_EXIT);
+	INFO(v.last_resumed.message);
+	REQUIRE(r == VKCKPT_EXIT);
+	v.die();
+}
+
+}  // namespace
+
+TEST_CASE("a boot locks the disk and an orderly end sets it free")
+{
+	TempDir dir;
+	std::string path = dir / "disk";
+	{
+		Disk a(path);
+		REQUIRE(a.boot(path) == 0);
+		CHECK(inspect(path).state == VKCKPT_DISK_RUNNING);
+		CHECK(inspect(path).holder_pid == (uint64_t)getpid());
+		Disk b(path);
+		CHECK(b.boot(path) == -EBUSY);
+		CHECK(reason(b.err) == "DISK_IN_USE");
+		CHECK(b.err.number == (uint64_t)getpid());
+		vkckpt_disk_shutdown(&a.fence);
+		CHECK(inspect(path).state == VKCKPT_DISK_IDLE);
+		a.booted = false;
+		CHECK(b.boot(path) == 0);
+	}
+	// b went without an orderly end: the next boot takes it for a crash
+	CHECK(inspect(path).state == VKCKPT_DISK_RUNNING);
+	Disk c(path);
+	CHECK(c.boot(path) == 0);
+	CHECK(inspect(path).epoch == 4);
+}
+
+TEST_CASE("a disk has one sidecar, whatever link leads to it")
+{
+	TempDir dir;
+	std::string path = dir / "disk", alias = dir / "alias";
+	Disk a(path);
+	REQUIRE(a.boot(path) == 0);
+	REQUIRE(symlink(path.c_str(), alias.c_str()) == 0);
+	Disk b(alias);
+	CHECK(b.boot(alias) == -EBUSY);
+	CHECK_FALSE(exists(alias + ".vkckpt"));
+}
+
+TEST_CASE("suspend, thaw, and no second thaw")
+{
+	Vkernel v;
+	std::string disk = v.dir / "disk";
+	suspend(v, disk);
+	struct vkckpt_f_sidecar s = inspect(disk);
+	CHECK(s.state == VKCKPT_DISK_SUSPENDED);
+	CHECK(s.image_path == v.image);
+	CHECK_FALSE(exists(disk + ".vkckpt.new"));
+	std::string image = slurp(v.image);
+
+	SECTION("a normal boot is refused until the image is given up")
+	{
+		Disk b(disk);
+		CHECK(b.boot(disk) == -EBUSY);
+		CHECK(reason(b.err) == "DISK_SUSPENDED");
+		CHECK(std::string(b.err.message).find("discard") != std::string::npos);
+		CHECK(vkckpt_disk_discard(disk.c_str(), &b.err) == 0);
+		CHECK(b.boot(disk) == 0);
+		CHECK(v.thaw(v.image) == -EBUSY);
+		CHECK(reason(v.err) == "DISK_IN_USE");
+		vkckpt_disk_shutdown(&b.fence);
+		b.booted = false;
+		CHECK(v.thaw(v.image) == -ESTALE);
+		CHECK(reason(v.err) == "DISK_SUPERSEDED");
+	}
+	SECTION("the thaw advances the epoch, holds the lock, and the image is spent")
+	{
+		int r = v.thaw(v.image);
+		INFO(v.err.message);
+		REQUIRE(r == 0);
+		CHECK(inspect(disk).state == VKCKPT_DISK_RUNNING);
+		CHECK(inspect(disk).epoch == s.epoch + 1);
+		Device &d = v.opened.devices.back();
+		Disk b(disk);
+		CHECK(b.boot(disk) == -EBUSY);
+		CHECK(reason(b.err) == "DISK_IN_USE");
+		v.disarm();
+		v.drop_ram();
+		CHECK(v.thaw(v.image) == -EBUSY);		// still running, as far as the lock tells
+		CHECK(reason(v.err) == "DISK_IN_USE");
+		vkckpt_disk_release(&d.fence);			// it dies
+		CHECK(v.thaw(v.image) == -ESTALE);
+		CHECK(reason(v.err) == "DISK_SUPERSEDED");
+		CHECK(slurp(v.image) == image);
+	}
+	SECTION("a disk that was written meanwhile")
+	{
+		usleep(20000);	// the clock of ctime is coarse
+		int fd = open(disk.c_str(), O_WRONLY);
+		REQUIRE(pwrite(fd, "x", 1, 0) == 1);
+		close(fd);
+		CHECK(v.thaw(v.image) == -ESTALE);
+		CHECK(reason(v.err) == "DISK_CHANGED");
+	}
+	SECTION("a disk of another size")
+	{
+		REQUIRE(truncate(disk.c_str(), 100) == 0);
+		CHECK(v.thaw(v.image) == -ESTALE);
+		CHECK(reason(v.err) == "DISK_CHANGED");
+	}
+	SECTION("no disk")
+	{
+		REQUIRE(unlink(disk.c_str()) == 0);
+		CHECK(v.thaw(v.image) == -ENOENT);
+		CHECK(reason(v.err) == "DEVICE_MISSING");
+	}
+	SECTION("no sidecar")
+	{
+		REQUIRE(unlink((disk + ".vkckpt").c_str()) == 0);
+		CHECK(v.thaw(v.image) == -ENOENT);
+		CHECK(reason(v.err) == "DISK_MISSING");
+	}
+	SECTION("another disk in its place")
+	{
+		std::string other = v.dir / "other";
+		{
+			Disk b(other);
+			REQUIRE(b.boot(other) == 0);
+			vkckpt_disk_shutdown(&b.fence);
+			b.booted = false;
+		}
+		std::string override_text = "disk0.path=" + other;
+		v.overrides.push_back(override_text.c_str());
+		CHECK(v.thaw(v.image) == -ESTALE);
+		CHECK(reason(v.err) == "DISK_CHANGED");
+		v.overrides.clear();
+		CHECK(v.thaw(v.image) == 0);
+	}
+	SECTION("a damaged sidecar is refused by all and repaired by discard")
+	{
+		std::string bytes = slurp(disk + ".vkckpt");
+		bytes[30] = (char)(bytes[30] ^ 1);
+		spill(disk + ".vkckpt", bytes);
+		CHECK(v.thaw(v.image) == -EBADMSG);
+		CHECK(reason(v.err) == "SIDECAR_DAMAGED");
+		Disk b(disk);
+		CHECK(b.boot(disk) == -EBADMSG);
+		CHECK(vkckpt_disk_discard(disk.c_str(), &b.err) == 0);
+		CHECK(b.boot(disk) == 0);
+	}
+	SECTION("a dry run leaves the disk as it was")
+	{
+		std::string before = slurp(disk + ".vkckpt");
+		v.dry_run = 1;
+		CHECK(v.thaw(v.image) == 0);
+		CHECK(slurp(disk + ".vkckpt") == before);
+		v.dry_run = 0;
+		CHECK(v.thaw(v.image) == 0);
+	}
+}
+
+TEST_CASE("a chain of suspends and thaws: only the newest image fits")
+{
+	Vkernel v;
+	std::string disk = v.dir / "disk";
+	suspend(v, disk);
+	std::string first = v.dir / "first";
+	spill(first, slurp(v.image));
+	for (int i = 0; i < 3; i++) {
+		REQUIRE(v.thaw(v.image) == 0);
+		Device &d = v.opened.devices.back();
+		v.ram()[2]++;
+		REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
+		v.disarm();
+		v.drop_ram();
+		vkckpt_disk_release(&d.fence);
+		close(d.disk_fd);
+	}
+	CHECK(v.thaw(first) < 0);
+	CHECK(reason(v.err) == "DISK_SUPERSEDED");
+	REQUIRE(v.thaw(v.image) == 0);
+	CHECK(v.ram()[2] == 3);
+}
+
+TEST_CASE("a checkpoint that continues with a writable disk")
+{
+	Vkernel v;
+	std::string disk = v.dir / "disk";
+	REQUIRE(v.add_disk("disk0", disk) == 0);
+	REQUIRE(v.arm() == 0);
+	SECTION("freezes a copy, or is refused where the file system cannot")
+	{
+		REQUIRE(v.request(VKCKPT_ACTION_CONTINUE) == VKCKPT_RESUMED);
+		if (v.last_resumed.reason) {
+			CHECK(reason(v.last_resumed) == "DISK_NOT_FROZEN");
+			CHECK_FALSE(exists(v.image));
+			REQUIRE(system(("test $(ls " + v.dir.path + " | wc -l) = 3").c_str()) == 0);	// disk, sidecar, run
+		}
+		CHECK(inspect(disk).state == VKCKPT_DISK_RUNNING);
+	}
+	SECTION("writes RAM alone when asked for; the image thaws on a disk that was put back")
+	{
+		REQUIRE(v.request(VKCKPT_ACTION_CONTINUE, 1, VKCKPT_REQUEST_RAM_ONLY) == VKCKPT_RESUMED);
+		CHECK(v.last_resumed.reason == 0);
+		CHECK(inspect(disk).state == VKCKPT_DISK_RUNNING);
+		v.disarm();
+		v.drop_ram();
+		CHECK(v.thaw(v.image) == -EBUSY);	// the original runs on
+		CHECK(reason(v.err) == "DISK_IN_USE");
+		vkckpt_disk_release(&v.device_state[0].fence);
+		CHECK(v.thaw(v.image) == 0);
+	}
+}
+
+TEST_CASE("when the vkernel dies between the two renames the disk boots, or thaws as long as nobody has booted")
+{
+	Vkernel v;
+	std::string disk = v.dir / "disk";
+	REQUIRE(v.add_disk("disk0", disk) == 0);
+	std::string running = slurp(disk + ".vkckpt");
+	REQUIRE(v.arm() == 0);
+	REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
+	v.die();
+	spill(disk + ".vkckpt", running);	// as if its rename had not come
+	SECTION("thaws")
+	{
+		int r = v.thaw(v.image);
+		INFO(v.err.message);
+		CHECK(r == 0);
+	}
+	SECTION("boots, and then the image is spent")
+	{
+		{
+			Disk b(disk);
+			REQUIRE(b.boot(disk) == 0);
+		}
+		CHECK(v.thaw(v.image) == -ESTALE);
+		CHECK(reason(v.err) == "DISK_SUPERSEDED");
+	}
+	SECTION("does not thaw when the dead one wrote on")
+	{
+		usleep(20000);
+		int fd = open(disk.c_str(), O_WRONLY);
+		REQUIRE(pwrite(fd, "x", 1, 0) == 1);
+		close(fd);
+		CHECK(v.thaw(v.image) == -ESTALE);
+		CHECK(reason(v.err) == "DISK_CHANGED");
+	}
+}
+
+TEST_CASE("a disk that nobody booted refuses the checkpoint")
+{
+	Vkernel v;
+	Device &d = v.add_device("disk0");
+	d.writable_disk = true;
+	d.fence.sidecar_fd = -1;
+	d.disk_fd = open("/dev/null", O_RDWR);
+	REQUIRE(v.arm() == 0);
+	REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_RESUMED);
+	CHECK(reason(v.last_resumed) == "HOOK_FAILED");
+	CHECK(v.log.text() == "resumed:HOOK_FAILED");
+}
+
+TEST_CASE("discard and inspect of what is not there")
+{
+	TempDir dir;
+	struct vkckpt_error err = {};
+	struct vkckpt_f_sidecar s;
+	std::string path = dir / "disk";
+	CHECK(vkckpt_disk_inspect(path.c_str(), &s, &err) == -ENOENT);
+	CHECK(vkckpt_disk_discard(path.c_str(), &err) == -ENOENT);
+	CHECK_FALSE(exists(path + ".vkckpt"));
+	Disk a(path);
+	REQUIRE(a.boot(path) == 0);
+	CHECK(vkckpt_disk_discard(path.c_str(), &err) == -EBUSY);
+	CHECK(reason(err) == "DISK_IN_USE");
+}
+
+TEST_CASE("eight processes race for one disk: one gets it")
+{
+	TempDir dir;
+	std::string path = dir / "disk";
+	spill(path, "d");
+	// How many have tried: nobody ends before all have.
+	std::atomic<int> *tried = static_cast<std::atomic<int> *>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	for (int round = 0; round < 20; round++) {
+		*tried = 0;
+		pid_t children[8];
+		for (pid_t &c : children) {
+			c = fork();
+			if (c == 0) {
+				Disk d(path);
+				int r = d.boot(path);
+				++*tried;
+				while (*tried < 8)
+					usleep(100);
+				_exit(r == 0 ? 1 : r == -EBUSY ? 0 : 2);
+			}
+		}
+		int winners = 0;
+		for (pid_t c : children) {
+			int status;
+			waitpid(c, &status, 0);
+			REQUIRE(WIFEXITED(status));
+			REQUIRE(WEXITSTATUS(status) <= 1);
+			winners += WEXITSTATUS(status);
+		}
+		CHECK(winners == 1);
+	}
+	munmap(tried, 4096);
+}
