@@ -1,12 +1,9 @@
-// What is made of several system calls: whole reads and writes, and threads. Every context.
+// What is made of several system calls: whole reads and writes. Every context.
 #include "lib/sys.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/syscall.h>
-
-extern "C" long vkckpt_thread_clone(long flags, void *stack_top, uint32_t *alive_tid, void (*entry)(void *), void *argument);
 
 namespace vk {
 namespace {
@@ -106,19 +103,6 @@ long pread_all(int fd, void *buffer, size_t bytes, uint64_t offset)
 		got += static_cast<size_t>(done);
 	}
 	return static_cast<long>(got);
-}
-
-long sys_thread_start(void *stack_top, void (*entry)(void *), void *argument, uint32_t *alive_tid)
-{
-	long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_PARENT_SETTID |
-	    CLONE_CHILD_CLEARTID;
-#ifdef VKCKPT_FAULT
-	int inject = 0;
-	long injected = vkckpt_fault_hook(SYS_clone, &inject);
-	if (inject)
-		return injected;
-#endif
-	return vkckpt_thread_clone(flags, stack_top, alive_tid, entry, argument);
 }
 
 }  // namespace vk

@@ -3,8 +3,10 @@
 #include "lib/sys.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <sched.h>
 #include <sys/syscall.h>
+
+extern "C" long vkckpt_thread_clone(long flags, void *stack_top, uint32_t *alive_tid, void (*entry)(void *), void *argument);
 
 namespace vk {
 namespace {
@@ -189,5 +191,20 @@ long sys_sigprocmask(int how, const uint64_t *mask, uint64_t *old)
 long sys_kill(long pid, int signal) { return sys_call(SYS_kill, pid, signal); }
 long sys_tgkill(long pid, long tid, int signal) { return sys_call(SYS_tgkill, pid, tid, signal); }
 long sys_sigqueue(long pid, int signal, siginfo_t *info) { return sys_call(SYS_rt_sigqueueinfo, pid, signal, word(info)); }
+
+
+// Not by sys_call, because the new thread does not come back through this frame; but with the same fault hook.
+long sys_thread_start(void *stack_top, void (*entry)(void *), void *argument, uint32_t *alive_tid)
+{
+#ifdef VKCKPT_FAULT
+	int inject = 0;
+	long injected = vkckpt_fault_hook(SYS_clone, &inject);
+	if (inject)
+		return injected;
+#endif
+	long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_PARENT_SETTID |
+	    CLONE_CHILD_CLEARTID;
+	return vkckpt_thread_clone(flags, stack_top, alive_tid, entry, argument);
+}
 
 }  // namespace vk
