@@ -1,57 +1,171 @@
-// The file system at boot: the archive, what every guest finds besides, and the devices.
-#include "cpio.h"
-#include "disk.h"
+// Boot: RAM, the kernel's root object, the file system, the first process.
+#include "boot.h"
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "elf_load.h"
+#include "host.h"
+#include "host_console.h"
+#include "host_cpu.h"
+#include "host_root.h"
+#include "mem_state.h"
 #include "tty.h"
 
 namespace minivk {
 
+void fail(const char *format, ...)
+{
+	char line[768];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(line, sizeof line, format, args);
+	va_end(args);
+	host_console_close();
+	fprintf(stderr, "minivk: %s\n", line);
+	exit(1);
+}
+
 namespace {
 
-// A directory of the root; made, or taken from the archive.
-bool directory(RamDirectory &root, const char *name, uint32_t mode, Ref<Inode> *out)
+int open_ram(const Options &o)
 {
-	if (root.lookup(name, out) == 0)
-		return (*out)->kind == InodeKind::kDirectory;
-	return root.create(name, InodeKind::kDirectory, mode, 0, {}, out) == 0;
+	if (!o.memory_image) {
+		int fd = memfd_create("minivk-ram", MFD_CLOEXEC);
+		if (fd < 0)
+			fail("memory: %s", strerror(errno));
+		return fd;
+	}
+	int fd = open(o.memory_image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		fail("memory image %s: %s; name a file that can be written with -i", o.memory_image, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+		fail("memory image %s: used by another vkernel; name another file with -i", o.memory_image);
+	if (ftruncate(fd, 0) != 0)	// what an earlier vkernel left there is not ours
+		fail("memory image %s: %s", o.memory_image, strerror(errno));
+	return fd;
 }
 
 }  // namespace
 
-bool vfs_boot(const void *cpio, size_t bytes, KString *message)
+void boot_engine(int ram_fd, uint64_t ram_bytes, unsigned cpus)
 {
-	kernel().fs = knew<FsGlobals>();
-	Ref<RamDirectory> root = make_ram_root();
-	kernel().root = root;
-	if (!cpio_load(*root, cpio, bytes, message))
-		return false;
-	if (host_disk_present())
-		files().disk = kmake<Disk>(host_disk_bytes(), host_disk_writable());
-	files().console = kmake<Tty>();
-	kernel().tty = files().console.get();
-	console_resized();
-	Ref<Inode> dev, tmp;
-	if (!directory(*root, "dev", 0755, &dev) || !fill_dev(*dev)) {
-		*message = "root archive: dev: it cannot hold the devices";
-		return false;
-	}
-	if (!directory(*root, "tmp", 01777, &tmp)) {
-		*message = "root archive: tmp: it is no directory";
-		return false;
-	}
-	files().proc = make_proc_root(kernel().root);
-	root->attach("proc", *files().proc);
-	return true;
+	const char *fallback = nullptr;
+	if (vmspace_host_init(ram_fd, reinterpret_cast<void *>(kRamBase), ram_bytes, cpus, &fallback) != 0)
+		fail("cannot run guests on this host: %s", strerror(errno));
+	if (fallback)
+		host_log("%s", fallback);
+	host_cpus_init(cpus);
+	kernel().ram_fd = ram_fd;
 }
 
-Ref<File> vfs_open_console()
+void boot_ram(const Options &o)
 {
-	Ref<File> file = make_tty_file(files().console);
-	file->flags = O_RDWR;
-	file->path = "/dev/console";
-	Ref<Inode> dev;
-	if (kernel().root->lookup("dev", &dev) == 0)
-		dev->lookup("console", &file->inode);
-	return file;
+	int fd = open_ram(o);
+	if (ftruncate(fd, off_t(o.ram_bytes)) != 0)
+		fail("memory of %llu MiB: %s; ask for less with -m", static_cast<unsigned long long>(o.ram_bytes >> 20),
+		    strerror(errno));
+	void *at = mmap(reinterpret_cast<void *>(kRamBase), o.ram_bytes, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_NORESERVE, fd, 0);
+	if (at != reinterpret_cast<void *>(kRamBase))
+		fail("memory of %llu MiB: %s; ask for less with -m", static_cast<unsigned long long>(o.ram_bytes >> 20),
+		    strerror(errno));
+	Kernel &k = *new (at) Kernel;
+	k.magic = 0x6b76696e696dull;
+	k.ram_bytes = o.ram_bytes;
+	k.cpu_count = o.cpus;
+	snprintf(k.name, sizeof k.name, "%s", o.name.c_str());
+	k.monotonic_offset_ns = int64_t(1'000'000'000 - host_monotonic_ns());	// one second after the guest's boot
+	mem_boot(o.ram_bytes);
+	heap_boot();
+	k.zero_frame = frame_alloc(FrameUse::kKernel);
+	host_random(k.ckpt.generation, sizeof k.ckpt.generation);
+	boot_engine(fd, o.ram_bytes, o.cpus);
+	k.xsave_bytes = uint32_t(vmspace_host_xsave_bytes());
+	k.xcr0 = vmspace_host_xcr0();
+}
+
+void boot_files(const Options &o)
+{
+	HostBuffer archive;
+	char message[512] = "";
+	if (!host_root_load(o.root, &archive, message, sizeof message))
+		fail("%s", message);
+	KString why;
+	bool ok = vfs_boot(archive.bytes, archive.size, &why);
+	free(archive.bytes);
+	if (!ok)
+		fail("root file system: %s", why.c_str());
+}
+
+namespace {
+
+bool is_program(Thread &t, const KString &path)
+{
+	Ref<Inode> inode;
+	return vfs_lookup(t, -100, path, true, &inode) == 0 && inode->kind == InodeKind::kFile;
+}
+
+KString find_in_path(Thread &t, const char *name)
+{
+	if (strchr(name, '/'))
+		return name;
+	for (const char *folder : {"/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/"})
+		if (KString path = KString(folder) + name; is_program(t, path))
+			return path;
+	return name;
+}
+
+KVector<KString> environment(const Options &o)
+{
+	KVector<KString> env;
+	auto set = [&](const KString &entry) {
+		KString name = entry.substr(0, entry.find('=') + 1);
+		std::erase_if(env, [&](const KString &e) { return e.compare(0, name.size(), name) == 0; });
+		env.push_back(entry);
+	};
+	const char *term = getenv("TERM");
+	set("PATH=/bin:/sbin:/usr/bin:/usr/sbin");
+	set("HOME=/root");
+	set(KString("TERM=") + (term && *term ? term : "dumb"));
+	for (const std::string &e : o.environment)
+		set(e.c_str());
+	return env;
+}
+
+}  // namespace
+
+void boot_first_process(const Options &o)
+{
+	Kernel &k = kernel();
+	Process &p = *process_new(nullptr);
+	k.init = &p;
+	p.fs = kmake<FsContext>();
+	p.fs->root = p.fs->cwd = k.root;
+	p.files = kmake<FdTable>();
+	Thread &t = *thread_new(p, p.pid);
+	Ref<File> console = vfs_open_console();
+	for (int fd = 0; fd < 3; fd++)
+		p.files->install(console, fd, false);
+	if (k.tty)
+		k.tty->take_session(p);
+	KVector<KString> args;
+	for (const char *a : o.program)
+		args.push_back(a);
+	if (args.empty())
+		args.push_back("/bin/sh");
+	KString path = find_in_path(t, args[0].c_str());
+	long r = exec_program(t, path, args, environment(o));
+	if (r < 0)
+		fail("%s: %s; name a program of the guest's root file system", path.c_str(), strerror(int(-r)));
+	make_runnable(t);
 }
 
 }  // namespace minivk

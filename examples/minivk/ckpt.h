@@ -13,7 +13,8 @@ namespace minivk {
 void ckpt_arm(const Options &);
 // Thaws instead of booting: afterwards RAM, kernel and devices are there. Status to exit with, or -1: start the vCPUs.
 int ckpt_thaw(const Options &);
-void ckpt_disarm();
+void ckpt_open_disk(const Options &);	// -r: before the guest's drivers look for it
+void ckpt_end(bool suspended);		// the vkernel has halted or was suspended
 int ckpt_safe_point(unsigned cpu);	// enum vkckpt_verdict
 void ckpt_resume(unsigned cpu);		// first thing of each vCPU after a thaw
 

@@ -65,6 +65,7 @@ long build_stack(AddressSpace &as, const Process &p, const LoadedProgram &progra
 			bytes += s.size() + 1 + 16;
 	if (bytes > kMaxTotal)
 		return -E2BIG;
+	bytes = (bytes + kPage - 1) & ~(kPage - 1);
 	as.stack_limit = std::max<uint64_t>(std::min<uint64_t>(p.limits[3].soft, 64 << 20), kMaxTotal * 2);
 	long r = as.map(as.stack_top - bytes, bytes, 3, MAP_PRIVATE | MAP_FIXED | MAP_GROWSDOWN, {}, 0, "[stack]");
 	if (r < 0)

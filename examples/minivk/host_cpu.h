@@ -34,10 +34,14 @@ bool host_in_guest(unsigned cpu);
 constexpr uint64_t kSliceNs = 10'000'000;
 
 // The event thread (host_events.cc): watches the console and the clock. News of the host, fetched by a vCPU.
-struct HostNews { bool console, resized, disk; };
+struct HostNews {
+	bool console, resized, disk;
+	int terminate = 0;	// the signal that tells this process to end
+};
 bool host_has_news();
 HostNews host_take_news();
 void host_post_news(HostNews);		// any thread
+void host_block_signals();		// those that the event thread takes; before any thread is made
 void host_events_start();
 void host_events_stop();
 // Asks for a look at the kernel at this host time (slices and timers while all vCPUs run guests).

@@ -75,7 +75,7 @@ struct Kernel {
 	Thread *run_head = nullptr, *run_tail = nullptr;
 	Cpu cpu[kMaxCpus];
 	std::set<std::pair<uint64_t, Timer *>, std::less<>, KAllocator<std::pair<uint64_t, Timer *>>> timers;
-	KDeque<AddressSpace *> spaces;		// every one has a vmspace at the host
+	KVector<AddressSpace *> spaces;		// every one has a vmspace at the host
 	int64_t monotonic_offset_ns = 0;	// guest monotonic - host monotonic
 	uint64_t trap_count = 0;
 	uint64_t fork_count = 0, switch_count = 0;

@@ -20,6 +20,7 @@ struct Options {
 	const char *image = nullptr;	// null: NAME.ckpt
 	bool continue_after = false;
 	const char *console = "stdio";
+	bool console_given = false;
 	std::vector<const char *> program;
 	const char *thaw = nullptr;
 	std::vector<const char *> overrides;

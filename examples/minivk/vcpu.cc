@@ -28,6 +28,10 @@ void take_news()
 		console_resized();
 	if (news.disk)
 		disk_interrupt();
+	if (news.terminate) {
+		kernel().halted = true;
+		kernel().exit_status = 128 + news.terminate;
+	}
 }
 
 Thread *current(unsigned cpu)

@@ -1,0 +1,200 @@
+// The glue to libvkckpt: what a vkernel whose whole state lies in its RAM has to tell the library. The devices are in
+// ckpt_devices.cc, what guests see of checkpoints in ckpt_notice.cc.
+#include "ckpt.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "boot.h"
+#include "ckpt_parts.h"
+#include "host.h"
+#include "host_console.h"
+#include "host_cpu.h"
+#include "mem_state.h"
+#include "process.h"
+
+namespace minivk {
+
+struct vkckpt *armed = nullptr;
+
+namespace {
+
+void hook_kick(void *) { host_kick_all(); }
+
+void hook_frame_states(void *, unsigned, uint64_t first, unsigned count, uint8_t *state, uint8_t *page_class)
+{
+	static constexpr uint8_t kClass[] = {VKCKPT_CLASS_FREE, VKCKPT_CLASS_KERNEL, VKCKPT_CLASS_PAGETABLE,
+	    VKCKPT_CLASS_ANON, VKCKPT_CLASS_CACHE};
+	const MemState &m = *kernel().mem;
+	for (unsigned i = 0; i < count; i++) {
+		FrameUse use = first + i < m.frame_count ? m.frame[first + i].use : FrameUse::kFree;
+		state[i] = use == FrameUse::kFree ? VKCKPT_FRAME_FREE : VKCKPT_FRAME_LIVE;
+		page_class[i] = kClass[unsigned(use)];
+	}
+}
+
+int hook_vmspace_next(void *, uint64_t *cursor, struct vkckpt_vmspace *out)
+{
+	if (*cursor >= kernel().spaces.size())
+		return 0;
+	const AddressSpace &as = *kernel().spaces[(*cursor)++];
+	const Process *p = process_find(as.owner_pid);
+	out->id = reinterpret_cast<uintptr_t>(&as);
+	out->pid = as.owner_pid;
+	memset(out->name, 0, sizeof out->name);
+	if (p)
+		memcpy(out->name, p->comm, strnlen(p->comm, sizeof p->comm));
+	out->mapping_count = 1;
+	out->mapping[0] = {0, VM_MAX_USER_ADDRESS, 0, as.root_vpte(), 0, 7};
+	return 1;
+}
+
+int hook_vmspace_make(void *, const struct vkckpt_vmspace *v)
+{
+	for (AddressSpace *as : kernel().spaces)
+		if (reinterpret_cast<uintptr_t>(as) == v->id)
+			return as->make_vmspace() ? 0 : -errno;
+	return -EINVAL;
+}
+
+int hook_ram_ready(void *, unsigned, void *, uint64_t size_bytes, int fd)
+{
+	boot_engine(fd, size_bytes, kernel().cpu_count);
+	return 0;
+}
+
+// Room for the registers of a CPU that has more of them than the one before.
+void grow_xsave()
+{
+	Kernel &k = kernel();
+	uint32_t bytes = uint32_t(vmspace_host_xsave_bytes());
+	for (auto &[tid, t] : k.threads) {
+		void *larger = kalloc(bytes < 4096 ? 4096 : bytes);
+		vmspace_host_xsave_init(larger);
+		memcpy(larger, t->xsave, k.xsave_bytes);
+		kfree(t->xsave);
+		t->xsave = larger;
+	}
+	k.xsave_bytes = bytes;
+}
+
+void hook_thawed(void *, const struct vkckpt_thaw_info *info)
+{
+	Kernel &k = kernel();
+	k.monotonic_offset_ns += int64_t(info->monotonic_then_ns - info->monotonic_now_ns);
+	memcpy(k.ckpt.generation, info->generation.bytes, sizeof k.ckpt.generation);
+	k.ckpt.thaw_count = info->thaw_count;
+	for (unsigned i = 0; i < k.cpu_count; i++)
+		k.cpu[i].since_ns = host_monotonic_ns();
+	if (vmspace_host_xsave_bytes() > k.xsave_bytes)
+		grow_xsave();
+	k.xcr0 = vmspace_host_xcr0();
+	checkpoint_ended(CkptState::kThawed);
+}
+
+void hook_resumed(void *, const struct vkckpt_error *err)
+{
+	KernelLock lock;
+	if (err->reason)
+		host_log("checkpoint failed: %s", err->message);
+	else
+		host_log("checkpoint written; going on");
+	checkpoint_ended(err->reason ? (err->code ? -err->code : -EIO) : CkptState::kResumed);
+}
+
+const struct vkckpt_hooks kHooks = {
+	.size = sizeof(struct vkckpt_hooks), .arg = nullptr, .kick = hook_kick, .frame_states = hook_frame_states,
+	.vmspace_next = hook_vmspace_next, .vmspace_make = hook_vmspace_make, .notice_begin = notice_begin,
+	.notice_poll = notice_poll, .notice_undo = notice_undo, .resumed = hook_resumed, .ram_ready = hook_ram_ready,
+	.thawed = hook_thawed};
+
+// Sizes that the bytes in RAM depend on, beside the build id.
+const uint64_t kLayout[] = {sizeof(Kernel), sizeof(Thread), sizeof(Process), sizeof(AddressSpace), sizeof(FrameInfo)};
+
+// FILE as the command line has it: a path, "-" or "fd:N".
+void set_image(const char *file, int standard, const char **path, int *fd)
+{
+	*fd = -1;
+	*path = file;
+	if (file && strcmp(file, "-") == 0)
+		*fd = standard;
+	else if (file && strncmp(file, "fd:", 3) == 0)
+		*fd = atoi(file + 3);
+	if (*fd >= 0)
+		*path = nullptr;
+}
+
+struct vkckpt_config base_config(const Options &o)
+{
+	struct vkckpt_config c = {};
+	c.size = sizeof c;
+	c.program = "minivk";
+	set_image(o.image, 1, &c.image_path, &c.image_fd);
+	c.on_ckpt = o.continue_after ? VKCKPT_ACTION_CONTINUE : VKCKPT_ACTION_EXIT;
+	c.resume_kind = VKCKPT_RESUME_ENTRY;
+	c.pagetable_format = VKCKPT_PT_DRAGONFLY;
+	c.layout = kLayout;
+	c.layout_count = sizeof kLayout / sizeof *kLayout;
+	c.hooks = &kHooks;
+	c.run_dir = "";
+	return c;
+}
+
+}  // namespace
+
+void ckpt_arm(const Options &o)
+{
+	struct vkckpt_segment segment = {reinterpret_cast<void *>(kRamBase), kernel().ram_bytes, kernel().ram_fd};
+	std::string default_image = o.name + ".ckpt";
+	struct vkckpt_config c = base_config(o);
+	if (!c.image_path && c.image_fd < 0)
+		c.image_path = default_image.c_str();
+	c.name = o.name.c_str();
+	c.vcpu_count = kernel().cpu_count;
+	c.segments = &segment;
+	c.segment_count = 1;
+	c.devices = boot_devices(&c.device_count);
+	struct vkckpt_error err = {};
+	if (vkckpt_arm(&c, &armed, &err) < 0)
+		fail("%s", err.message);
+}
+
+int ckpt_thaw(const Options &o)
+{
+	struct vkckpt_thaw_config c = {};
+	c.size = sizeof c;
+	c.vkernel = base_config(o);
+	set_image(o.thaw, 0, &c.path, &c.fd);
+	c.classes = device_classes(&c.class_count);
+	c.overrides = o.overrides.data();
+	c.override_count = o.overrides.size();
+	c.dry_run = o.dry_run;
+	console_option = o.console_given ? o.console : nullptr;
+	struct vkckpt_error err = {};
+	if (vkckpt_thaw(&c, &armed, &err) < 0) {
+		host_console_close();
+		fprintf(stderr, "minivk: %s\n", err.message);
+		return 1;
+	}
+	if (o.dry_run) {
+		printf("minivk: %s: can be thawed here\n", o.thaw);
+		return 0;
+	}
+	return -1;
+}
+
+void ckpt_resume(unsigned cpu) { (void)vkckpt_resume(armed, cpu); }
+int ckpt_safe_point(unsigned cpu) { return vkckpt_safe_point(armed, cpu); }
+
+long ckpt_ask(CkptAction action) { return vkckpt_request(armed, VKCKPT_REQUEST(action, 0, 0)); }
+
+void ckpt_end(bool suspended)
+{
+	if (!suspended)
+		end_disk();
+	vkckpt_disarm(armed);
+}
+
+}  // namespace minivk

@@ -1,0 +1,255 @@
+// Console back ends. Descriptors of the caller (a terminal or pipe shared with others) keep their modes: they are opened
+// again through /proc/self/fd so that O_NONBLOCK is ours alone; where that cannot be, poll() comes before each transfer.
+#include "host_console.h"
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <pty.h>
+#include <string>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "host_cpu.h"
+
+namespace minivk {
+namespace {
+
+int in_fd = -1, out_fd = -1;
+int pty_slave = -1;		// kept open, so that the master sees no end while nobody is attached
+bool polled_in = false, polled_out = false;	// blocking descriptors: ask first
+bool is_socket = false;
+std::string kind, link_path;
+termios saved_modes;
+bool modes_saved = false;
+std::atomic<bool> want_read{true}, want_write{false}, input_ended{false};
+
+void restore_modes()
+{
+	if (modes_saved)
+		tcsetattr(STDIN_FILENO, TCSANOW, &saved_modes);
+}
+
+// A description of our own without blocking; the old descriptor, and *polled set, where the host has none to give.
+int reopen(int fd, int flags, bool *polled)
+{
+	struct stat st;
+	*polled = false;
+	if (fstat(fd, &st) != 0)
+		return -1;
+	if (S_ISREG(st.st_mode))
+		return fd;
+	if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)) {
+		char path[32];
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		int own = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		if (own >= 0)
+			return own;
+	}
+	*polled = true;
+	is_socket = is_socket || S_ISSOCK(st.st_mode);
+	return fd;
+}
+
+std::atomic<bool> winch{false};
+
+void on_winch(int)
+{
+	winch = true;
+	host_events_poke();
+}
+
+bool open_stdio()
+{
+	in_fd = reopen(STDIN_FILENO, O_RDONLY, &polled_in);
+	out_fd = reopen(STDOUT_FILENO, O_WRONLY, &polled_out);
+	if (in_fd < 0)
+		input_ended = true;
+	return true;
+}
+
+void make_raw()
+{
+	// In the background tcsetattr would stop us: then the terminal is somebody else's.
+	if (isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp() && tcgetattr(STDIN_FILENO, &saved_modes) == 0) {
+		termios raw = saved_modes;
+		cfmakeraw(&raw);
+		raw.c_cc[VMIN] = 1;
+		raw.c_cc[VTIME] = 0;
+		modes_saved = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+		atexit(restore_modes);
+	}
+}
+
+bool open_pty(const char *link, char *message, size_t bytes)
+{
+	char name[128];
+	termios raw;
+	cfmakeraw(&(raw = {}));
+	raw.c_cflag |= CS8 | CREAD;
+	winsize size = {24, 80, 0, 0};
+	if (openpty(&in_fd, &pty_slave, name, &raw, &size) != 0) {
+		snprintf(message, bytes, "console: no pseudo-terminal: %s; use --console stdio, log:FILE or null", strerror(errno));
+		return false;
+	}
+	out_fd = in_fd;
+	fcntl(in_fd, F_SETFL, O_NONBLOCK);
+	fcntl(in_fd, F_SETFD, FD_CLOEXEC);
+	fcntl(pty_slave, F_SETFD, FD_CLOEXEC);
+	if (link && *link) {
+		struct stat st;
+		if (lstat(link, &st) == 0 && S_ISLNK(st.st_mode))
+			unlink(link);
+		if (symlink(name, link) != 0) {
+			snprintf(message, bytes, "console: cannot make the link %s: %s; name a place that can be written", link,
+			    strerror(errno));
+			return false;
+		}
+		link_path = link;
+	}
+	fprintf(stderr, "minivk: console: %s\n", link && *link ? link : name);
+	return true;
+}
+
+}  // namespace
+
+bool host_console_open(const char *what, char *message, unsigned long bytes)
+{
+	kind = what;
+	signal(SIGPIPE, SIG_IGN);
+	if (kind == "stdio")
+		return open_stdio();
+	if (kind == "pty" || kind.compare(0, 4, "pty:") == 0)
+		return open_pty(kind.size() > 4 ? what + 4 : nullptr, message, bytes);
+	input_ended = true;
+	if (kind == "null")
+		return true;
+	if (kind.compare(0, 4, "log:") == 0 && kind.size() > 4) {
+		out_fd = open(what + 4, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+		if (out_fd >= 0)
+			return true;
+		snprintf(message, bytes, "console: %s: %s; name a file that can be written", what + 4, strerror(errno));
+		return false;
+	}
+	snprintf(message, bytes, "console: \"%s\" is none of stdio, pty, pty:LINK, log:FILE, null", what);
+	return false;
+}
+
+void host_console_start()
+{
+	if (kind != "stdio")
+		return;
+	struct sigaction action = {};
+	action.sa_handler = on_winch;
+	action.sa_flags = SA_RESTART;
+	sigaction(SIGWINCH, &action, nullptr);
+	make_raw();
+}
+
+void host_console_close()
+{
+	if (modes_saved)
+		restore_modes();
+	modes_saved = false;
+	if (!link_path.empty())
+		unlink(link_path.c_str());
+}
+
+const char *host_console_kind() { return kind.c_str(); }
+
+unsigned long host_console_poll_set(pollfd *fds)
+{
+	unsigned long n = 0;
+	if (winch.exchange(false))
+		host_post_news({false, true, false});
+	if (want_read && !input_ended && in_fd >= 0)
+		fds[n++] = {in_fd, POLLIN, 0};
+	if (want_write && out_fd >= 0)
+		fds[n++] = {out_fd, POLLOUT, 0};
+	return n;
+}
+
+// Asked for once: a vCPU that finds nothing asks again.
+void host_console_polled(int fd, short events)
+{
+	if (fd == out_fd && (events & (POLLOUT | POLLERR | POLLHUP)))
+		want_write = false;
+	if (fd == in_fd && (events & (POLLIN | POLLHUP | POLLERR | POLLNVAL)))
+		want_read = false;
+}
+
+namespace {
+
+bool ready(int fd, short event)
+{
+	pollfd p = {fd, event, 0};
+	return poll(&p, 1, 0) == 1;
+}
+
+long nothing_yet()
+{
+	if (!want_read.exchange(true))
+		host_events_poke();
+	return 0;
+}
+
+}  // namespace
+
+long host_console_read(void *to, size_t bytes)
+{
+	if (input_ended)
+		return -1;
+	if (polled_in && !ready(in_fd, POLLIN))
+		return nothing_yet();
+	ssize_t n = read(in_fd, to, bytes);
+	if (n > 0)
+		return n;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return nothing_yet();
+	// EIO: a terminal whose job we are not, or the far side of a pty is closed for now.
+	if (n < 0 && errno == EIO && pty_slave >= 0)
+		return nothing_yet();
+	input_ended = true;
+	return -1;
+}
+
+long host_console_write(const void *from, size_t bytes)
+{
+	if (out_fd < 0)
+		return long(bytes);
+	if (polled_out && !is_socket) {
+		if (!ready(out_fd, POLLOUT))
+			return 0;
+		bytes = bytes < 512 ? bytes : 512;	// room for that much is sure
+	}
+	ssize_t n = is_socket && polled_out ? send(out_fd, from, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) : write(out_fd, from, bytes);
+	if (n >= 0)
+		return n;
+	// Nobody reads any more: the guest writes into the void, as on a terminal that is switched off.
+	return errno == EAGAIN || errno == EINTR ? 0 : long(bytes);
+}
+
+void host_console_want_write(bool on)
+{
+	if (want_write.exchange(on) != on && on)
+		host_events_poke();
+}
+
+WinSize host_console_size()
+{
+	winsize ws = {};
+	int fd = pty_slave >= 0 ? in_fd : STDOUT_FILENO;
+	if ((kind == "stdio" || pty_slave >= 0) && (ioctl(fd, TIOCGWINSZ, &ws) == 0 || ioctl(STDIN_FILENO, TIOCGWINSZ, &ws) == 0))
+		return {ws.ws_row, ws.ws_col, ws.ws_xpixel, ws.ws_ypixel};
+	return {0, 0, 0, 0};
+}
+
+}  // namespace minivk

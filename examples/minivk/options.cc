@@ -1,0 +1,173 @@
+// The command line of minivk.
+#include "options.h"
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <stdlib.h>	// strtonum, of libbsd
+#include <cstring>
+#include <getopt.h>
+#include <unistd.h>
+
+#include <libutil.h>
+
+#include <vkckpt/vkckpt.h>
+
+#include "kernel.h"
+
+namespace minivk {
+namespace {
+
+const char kUsage[] =
+    "usage: minivk [-m size] [-n ncpus] [-r disk] [-i memimg] [-p pidfile] [-e NAME=value] [--root dir|cpio]\n"
+    "              [--name NAME] [--image FILE] [--on-ckpt exit|continue] [--console stdio|pty[:link]|log:FILE|null]\n"
+    "              [--] [program args...]\n"
+    "       minivk --thaw FILE [-o device.key=value]... [--dry-run]\n";
+const char kHelp[] =
+    "  -m size         memory of the guest (512m)\n"
+    "  -n ncpus        virtual CPUs (1)\n"
+    "  -r disk         a file that is the guest's disk /dev/vkd0\n"
+    "  -i memimg       keep the memory in this file\n"
+    "  -p pidfile      write the process id there\n"
+    "  -e NAME=value   environment of the first program\n"
+    "  --root          a folder or a cpio archive; without it a system made of the host's static busybox\n"
+    "  --name NAME     of this vkernel (minivk)\n"
+    "  --image FILE    where SIGCKPT writes (NAME.ckpt); - is standard output, fd:N a descriptor\n"
+    "  --on-ckpt       what SIGCKPT does after writing: exit (status 33) or continue\n"
+    "  --console       where the guest's console is (stdio)\n"
+    "  --thaw FILE     go on from an image; - is standard input, fd:N a descriptor\n"
+    "  -o device.key=value   at a thaw: another setting of a device than recorded (disk0.path=FILE)\n"
+    "  --dry-run       at a thaw: only say whether it would work\n";
+
+[[noreturn]] void misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void misuse(const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	fprintf(stderr, "minivk: ");
+	vfprintf(stderr, format, args);
+	fprintf(stderr, "\n%s", kUsage);
+	va_end(args);
+	exit(2);
+}
+
+uint64_t parse_size(const char *text)
+{
+	uint64_t bytes;
+	if (expand_number(text, &bytes) != 0)
+		misuse("-m %s: not a size; write for example 256m or 2g", text);
+	bytes = (bytes + kPage - 1) & ~(kPage - 1);
+	if (bytes < 16 << 20 || bytes > 1ull << 40)
+		misuse("-m %s: the memory must be between 16m and 1t", text);
+	return bytes;
+}
+
+uint64_t parse_number(const char *option, const char *text, uint64_t most)
+{
+	const char *why = nullptr;
+	long long n = strtonum(text, 1, static_cast<long long>(most), &why);
+	if (why)
+		misuse("%s %s: %s; a number from 1 to %llu", option, text, why, static_cast<unsigned long long>(most));
+	return uint64_t(n);
+}
+
+void check_name(const std::string &name)
+{
+	if (name.empty() || name.size() > VKCKPT_MAX_NAME)
+		misuse("--name: 1 to %u characters", VKCKPT_MAX_NAME);
+	for (char c : name)
+		if (!isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_' && c != '.')
+			misuse("--name %s: letters, digits, '-', '_' and '.' only", name.c_str());
+}
+
+void check_together(const Options &o, bool boot_option)
+{
+	if (o.dry_run && !o.thaw)
+		misuse("--dry-run goes with --thaw");
+	if (!o.overrides.empty() && !o.thaw)
+		misuse("-o goes with --thaw");
+	if (o.thaw && (boot_option || !o.program.empty()))
+		misuse("--thaw takes memory, processors, disk, root and program from the image; leave them out");
+	if (!o.thaw && o.image && strcmp(o.image, "-") == 0 && strcmp(o.console, "stdio") == 0)
+		misuse("--image - writes to standard output, where the console is: add --console log:FILE, pty or null");
+}
+
+enum LongOption { kRoot = 256, kName, kImage, kOnCkpt, kConsole, kThaw, kDryRun, kHelpOption, kVersion, kTestAt, kTestEvery };
+const option kLong[] = {
+	{"root", 1, nullptr, kRoot}, {"name", 1, nullptr, kName}, {"image", 1, nullptr, kImage},
+	{"on-ckpt", 1, nullptr, kOnCkpt}, {"console", 1, nullptr, kConsole}, {"thaw", 1, nullptr, kThaw},
+	{"dry-run", 0, nullptr, kDryRun}, {"help", 0, nullptr, kHelpOption}, {"version", 0, nullptr, kVersion},
+	{"test-ckpt-at-trap", 1, nullptr, kTestAt}, {"test-ckpt-every", 1, nullptr, kTestEvery}, {}};
+
+// False: a boot option, which a thaw does not take.
+bool take(Options &o, int c, const char *value)
+{
+	switch (c) {
+	case 'p': o.pidfile = value; return true;
+	case 'o':
+		if (!strchr(value, '=') || !strchr(value, '.') || strchr(value, '.') > strchr(value, '='))
+			misuse("-o %s: write device.key=value", value);
+		o.overrides.push_back(value);
+		return true;
+	case kImage: o.image = value; return true;
+	case kOnCkpt:
+		if (strcmp(value, "exit") != 0 && strcmp(value, "continue") != 0)
+			misuse("--on-ckpt %s: exit or continue", value);
+		o.continue_after = value[0] == 'c';
+		return true;
+	case kConsole:
+		o.console = value;
+		o.console_given = true;
+		return true;
+	case kThaw: o.thaw = value; return true;
+	case kDryRun: o.dry_run = true; return true;
+	case kTestAt: o.test_at_trap = parse_number("--test-ckpt-at-trap", value, 1ull << 60); return true;
+	case kTestEvery: o.test_every = parse_number("--test-ckpt-every", value, 1ull << 60); return true;
+	case 'm': o.ram_bytes = parse_size(value); return false;
+	case 'n': o.cpus = unsigned(parse_number("-n", value, kMaxCpus)); return false;
+	case 'r': o.disk = value; return false;
+	case 'i': o.memory_image = value; return false;
+	case 'e':
+		if (!strchr(value, '=') || value[0] == '=')
+			misuse("-e %s: write NAME=value", value);
+		o.environment.push_back(value);
+		return false;
+	case kRoot: o.root = value; return false;
+	case kName:
+		o.name = value;
+		check_name(o.name);
+		return false;
+	default: misuse("what was meant by %s?", value ? value : "the last option");
+	}
+}
+
+}  // namespace
+
+Options parse_options(int argc, char **argv)
+{
+	Options o;
+	bool boot_option = false;
+	opterr = 0;
+	for (int c; (c = getopt_long(argc, argv, "+:m:n:r:i:p:e:o:h", kLong, nullptr)) != -1;) {
+		if (c == kHelpOption || c == 'h') {
+			printf("%s\n%s", kUsage, kHelp);
+			exit(0);
+		}
+		if (c == kVersion) {
+			printf("minivk %s\n", VKCKPT_LIBRARY_VERSION);
+			exit(0);
+		}
+		if (c == ':')
+			misuse("%s: its value is missing", argv[optind - 1]);
+		if (c == '?')
+			misuse("%s: no such option", argv[optind - 1]);
+		if (!take(o, c, optarg))
+			boot_option = true;
+	}
+	for (int i = optind; i < argc; i++)
+		o.program.push_back(argv[i]);
+	check_together(o, boot_option);
+	return o;
+}
+
+}  // namespace minivk
