@@ -125,15 +125,4 @@ FUNCTION vkckpt_enter_stack
 	ud2
 END vkckpt_enter_stack
 
-/* The kernel returns from a signal handler to here (SA_RESTORER); without .cfi, the unwinder knows the two instructions. */
-	.hidden	vk_signal_return
-	.globl	vk_signal_return
-	.type	vk_signal_return, @function
-	.balign	16
-	nop
-vk_signal_return:
-	movl	$15, %eax
-	syscall
-	.size	vk_signal_return, . - vk_signal_return
-
 	.section .note.GNU-stack, "", @progbits

@@ -27,12 +27,13 @@ constexpr uintptr_t kRam = 0x300000000000;
 constexpr size_t kRamBytes = 1 << 20;
 
 // A folder of its own, removed at the end.
+inline const char *temp_base = "/tmp";
 struct TempDir {
 	std::string path;
 	TempDir()
 	{
-		char name[] = "/tmp/vkckpt-test-XXXXXX";
-		path = mkdtemp(name);
+		std::string name = std::string(temp_base) + "/vkckpt-test-XXXXXX";
+		path = mkdtemp(name.data());
 	}
 	~TempDir()
 	{
