@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
 #include "test/unit/image_support.h"
 
@@ -12,11 +13,12 @@ using namespace image_test;
 namespace {
 
 // Tests run from the project's folder, or say where it is.
-std::string golden_path()
+std::string source_path(const char *path)
 {
 	const char *root = std::getenv("VKCKPT_SOURCE");
-	return std::string(root ? root : ".") + "/test/golden/v1.ckpt";
+	return std::string(root ? root : ".") + "/" + path;
 }
+std::string golden_path() { return source_path("test/golden/v1.ckpt"); }
 
 Bytes golden()
 {
@@ -114,4 +116,26 @@ TEST_CASE("every frame of the golden image is as it was", "[golden]")
 	REQUIRE(codecs[VKCKPT_CODEC_RAW] == 1);
 	REQUIRE(codecs[VKCKPT_CODEC_LZ4] == 3);
 	vkckpt_image_close(image);
+}
+
+TEST_CASE("the hex lines of vkckpt(5) are those of the golden image", "[golden]")
+{
+	Bytes image = golden();
+	std::ifstream page(source_path("man/vkckpt.5"));
+	unsigned lines = 0;
+	for (std::string line; std::getline(page, line);) {
+		if (line.size() < 8 || line.compare(4, 2, "  ") != 0 || line.find_first_not_of("0123456789abcdef ") != std::string::npos)
+			continue;
+		std::istringstream words(line);
+		std::string word;
+		words >> word;
+		size_t offset = std::stoul(word, nullptr, 16);
+		lines++;
+		for (; words >> word; offset++) {
+			INFO(line);
+			REQUIRE(offset < image.size());
+			REQUIRE(image[offset] == std::stoul(word, nullptr, 16));
+		}
+	}
+	REQUIRE(lines > 20);
 }
