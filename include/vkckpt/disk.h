@@ -18,7 +18,10 @@ extern "C" {
 #define VKCKPT_SIDECAR_MAGIC	"VKCKDSK1"
 enum vkckpt_disk_state { VKCKPT_DISK_IDLE = 0, VKCKPT_DISK_RUNNING = 1, VKCKPT_DISK_SUSPENDED = 2 };
 
-/* The sidecar's content, little-endian. Rewritten whole by one pwrite of 4096 bytes, then fsync. */
+/*
+ * The sidecar's content, little-endian. Never written in place: a whole new file DISK.vkckpt.new is written, synced and
+ * renamed over it, so no power cut leaves half of one.
+ */
 struct vkckpt_f_sidecar {
 	char magic[8];
 	uint32_t version;		/* 1 */
@@ -44,23 +47,37 @@ struct vkckpt_disk {
 };
 
 /*
- * Normal boot: locks the sidecar (made if it is not there), refuses a suspended disk (EBUSY, DISK_SUSPENDED) and one in use
- * (EBUSY, DISK_IN_USE), records "running". disk_fd is the opened disk.
+ * Normal boot. Locks the sidecar of the disk that disk_fd (opened by the caller, who keeps it) and path lead to, links
+ * resolved; makes it if there is none; records "running" in a new epoch. Fills *disk, which stays the caller's until
+ * shutdown or release.
+ * 0, or -errno: EINVAL arguments, EBUSY with DISK_SUSPENDED (an image is waiting for this disk) or DISK_IN_USE
+ * (err->number: the holder's pid), EBADMSG SIDECAR_DAMAGED, or the host's. Safety: context ARM; MT-Safe for different
+ * disks; Blocks (fsync). Since 0.1.
  */
-int vkckpt_disk_boot(struct vkckpt_disk *, const char *path, int disk_fd, struct vkckpt_error *err);
-/* Orderly end without a suspend: records "idle", unlocks. */
-void vkckpt_disk_shutdown(struct vkckpt_disk *);
+int vkckpt_disk_boot(struct vkckpt_disk *disk, const char *path, int disk_fd, struct vkckpt_error *err);
 /*
- * Thaw, undoable part: locks and checks that the sidecar says "suspended by this image" and that the disk has not changed.
- * The source is that of the device's record (the library saved id and epoch beside the class's own keys).
+ * Orderly end: records "idle" (after a suspend: leaves "suspended") and unlocks. Without it the sidecar says "running"
+ * with no holder, which a boot takes for a crash and accepts. Safety: context ARM; Blocks (fsync). Since 0.1.
  */
-int vkckpt_disk_thaw(struct vkckpt_disk *, const char *path, int disk_fd, const struct vkckpt_source *,
+void vkckpt_disk_shutdown(struct vkckpt_disk *disk);
+/*
+ * For the open hook of a disk class at thaw, undoable by release: locks the sidecar and checks that it is suspended by
+ * this very image and that the disk has not changed. source: the hook's own. The library advances the epoch at the point
+ * of no return.
+ * 0, or -errno: ESTALE with DISK_CHANGED or DISK_SUPERSEDED, EBUSY with DISK_IN_USE or DISK_SUSPENDED, ENOENT
+ * DISK_MISSING (no sidecar), EBADMSG, or the host's. Safety: context THAW; Blocks (fsync). Since 0.1.
+ */
+int vkckpt_disk_thaw(struct vkckpt_disk *disk, const char *path, int disk_fd, const struct vkckpt_source *source,
     struct vkckpt_error *err);
-/* Undo of vkckpt_disk_thaw: unlocks, nothing written. */
-void vkckpt_disk_release(struct vkckpt_disk *);
-/* Forgets the suspended state of a disk whose image will never be thawed. Refuses a disk in use. */
+/* Undo of vkckpt_disk_thaw, for the close hook: unlocks, nothing written. disk_fd stays open. Safety: MT-Safe. Since 0.1. */
+void vkckpt_disk_release(struct vkckpt_disk *disk);
+/*
+ * Forgets the suspended state of a disk whose image will never be thawed (every image of it is refused from now on), and
+ * repairs a damaged sidecar.
+ * 0, or -errno: EBUSY DISK_IN_USE, ENOENT there is no sidecar, or the host's. Safety: MT-Safe; Blocks (fsync). Since 0.1.
+ */
 int vkckpt_disk_discard(const char *path, struct vkckpt_error *err);
-/* Reads the sidecar without locking. -ENOENT: there is none. */
+/* Reads the sidecar of a disk without locking it. 0, or -errno: ENOENT there is none, EBADMSG it is damaged. Safety: MT-Safe. Since 0.1. */
 int vkckpt_disk_inspect(const char *path, struct vkckpt_f_sidecar *out, struct vkckpt_error *err);
 
 #ifdef __cplusplus

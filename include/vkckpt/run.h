@@ -2,9 +2,11 @@
  * vkckpt/run.h: how a running vkernel is found and watched, and the signals that command it.
  *
  * Run directory: VKCKPT_RUNDIR, else XDG_RUNTIME_DIR/vkckpt, else /run/vkckpt (if it can be made or belongs to the user),
- * else /tmp/vkckpt-UID; mode 0700 and owner checked. One file NAME.PID of 4096 bytes per armed vkernel, mapped shared
- * and locked (open-file-description write lock) by it for life: an unlocked entry is a dead one. Both the entry and the status of requests stand
- * in it. A reader maps or reads it; words are written by the vkernel alone.
+ * else /tmp/vkckpt-UID; mode 0700 and owner checked. One file NAME.PID of 4096 bytes per armed vkernel, mapped shared and
+ * locked (open-file-description write lock) by it for life: an unlocked entry is a dead one. Both the entry and the
+ * status of requests stand in it. A reader maps or reads it; words are written by the vkernel alone. A vkernel that ended
+ * without vkckpt_disarm (also one that was suspended: its last result can be read there) leaves its entry, unlocked; the
+ * next one of the same name removes it.
  */
 #ifndef VKCKPT_RUN_H
 #define VKCKPT_RUN_H

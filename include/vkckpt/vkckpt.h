@@ -1,12 +1,13 @@
 /*
  * vkckpt/vkckpt.h: checkpoint and thaw a virtual kernel: what a vkernel calls and what it provides.
  *
- * In words: vkckpt(7); function by function: vkckpt_arm(3), vkckpt_safe_point(3), vkckpt_thaw(3), vkckpt_device(3).
- * The library keeps all of its own state in an arena that it maps at arm and never captures.
+ * In words: vkckpt(7); function by function: vkckpt_arm(3), vkckpt_safe_point(3), vkckpt_thaw(3), vkckpt_device(3). The
+ * library keeps all of its own state in an arena that it maps at arm and never captures.
  *
  * Contexts named below: ARM (ordinary program code, may block), SAFE POINT (on a vCPU, between two guest instructions),
  * QUIET (every vCPU parked, every device drained, all signals blocked, on the library's own stack: no allocation, no
- * stdio, no waiting), THAW (ordinary program code of the new process before any guest instruction), SIGNAL (inside a handler).
+ * stdio, no waiting), THAW (ordinary program code of the new process before any guest instruction), SIGNAL (inside a
+ * handler).
  */
 #ifndef VKCKPT_VKCKPT_H
 #define VKCKPT_VKCKPT_H
@@ -79,8 +80,9 @@ struct vkckpt_device_class {
 	/* QUIET. Write configuration with vkckpt_put_*. 0 or -errno. */
 	int (*save)(void *device, struct vkckpt_sink *sink);
 	/*
-	 * THAW, undoable (by close). Open what the configuration names; no effect on the guest or the outside yet.
-	 * RAM is not there yet. *device receives the pointer for the other functions. 0 or -errno with *err filled as far as known.
+	 * THAW, undoable (by close), called once per device in the order of the image. Open what the configuration names; no
+	 * effect on the guest or the outside yet. RAM is not there yet. *device receives the pointer for the other functions. 0
+	 * or -errno with *err filled as far as known.
 	 */
 	int (*open)(void *class_arg, const char *name, const struct vkckpt_source *source, void **device,
 	    struct vkckpt_error *err);
@@ -99,16 +101,27 @@ struct vkckpt_device {
 	uint32_t policy;		/* enum vkckpt_policy */
 };
 
-/* Configuration of a device. Keys and strings end in NUL; limits VKCKPT_MAX_NAME, VKCKPT_MAX_PATH; bytes up to 64 KiB. */
+/*
+ * Configuration of a device, written in its save hook. key: 1 .. VKCKPT_MAX_NAME bytes, unique in its device; keys that
+ * begin with "fence_" are the library's. value of put_string: up to VKCKPT_MAX_PATH bytes; count of put_bytes: 0 ..
+ * 65536.
+ * 0, or -errno: EINVAL the key or NULL, EEXIST the key is there already, ENOBUFS a limit or the record's room (1 MiB).
+ * The first error also fails the capture by itself, so a save hook need not look. Safety: AS-Safe, only inside save, only
+ * on the sink it was given. Memory: copied. Since 0.1.
+ */
 int vkckpt_put_u64(struct vkckpt_sink *, const char *key, uint64_t value);
 int vkckpt_put_string(struct vkckpt_sink *, const char *key, const char *value);
 int vkckpt_put_bytes(struct vkckpt_sink *, const char *key, const void *bytes, size_t count);
-/* NULL or the default when the key is not there. Strings live as long as the source. */
+/*
+ * What the image (or an override of the thaw) says under a key: NULL, or `otherwise`, when the key is not there or of
+ * another type. Strings end in NUL. Safety: MT-Safe, AS-Safe. Memory: valid inside the open hook only (or until
+ * vkckpt_image_close); copy what you keep. Since 0.1.
+ */
 uint64_t vkckpt_get_u64(const struct vkckpt_source *, const char *key, uint64_t otherwise);
 const char *vkckpt_get_string(const struct vkckpt_source *, const char *key);
 const void *vkckpt_get_bytes(const struct vkckpt_source *, const char *key, size_t *count);
 
-/* What the thaw tells the vkernel, before the first guest instruction. */
+/* What the thaw tells the vkernel before the first guest instruction. Valid inside the hook; it holds secrets: do not log it. */
 struct vkckpt_thaw_info {
 	size_t size;
 	struct vkckpt_uuid image_id, generation, vkernel_id;
@@ -128,27 +141,36 @@ struct vkckpt_hooks {
 	void (*kick)(void *arg);
 	/*
 	 * QUIET. States of `count` frames (a multiple of 16) from `first` of a segment: state[i] = enum vkckpt_frame_state,
-	 * page_class[i] = enum vkckpt_page_class. NULL: all live.
+	 * page_class[i] = enum vkckpt_page_class. NULL: all live. Both arrays come filled with LIVE and OTHER; frames behind the
+	 * end of a segment that is no multiple of 16 frames may be asked for, their answers are ignored.
 	 */
 	void (*frame_states)(void *arg, unsigned segment, uint64_t first, unsigned count, uint8_t *state,
 	    uint8_t *page_class);
 	/* QUIET. Next vmspace after *cursor (0 at first; the hook's own afterwards): 1 filled, 0 no more. */
 	int (*vmspace_next)(void *arg, uint64_t *cursor, struct vkckpt_vmspace *out);
-	/* THAW, after the point of no return; the RAM is there. Make it anew. 0 or -errno (ends the process with a message). */
+	/*
+	 * THAW, RAM, regions and ram_ready done, before the point of no return. Make it anew. 0, or -errno: the thaw is refused
+	 * and the image stays good; what was made of vmspaces is the vkernel's to destroy. (With regions the process ends with a
+	 * message instead.)
+	 */
 	int (*vmspace_make)(void *arg, const struct vkckpt_vmspace *vmspace);
 	/*
-	 * SAFE POINT. Guest processes that asked are told of a coming checkpoint. notice_poll: 1 all have acknowledged,
-	 * 0 not yet, -ECANCELED vetoed (*why is quoted). notice_undo: it is over (committed and continuing, failed or refused).
-	 * The guests run meanwhile. NULL: nobody asks. When notice_timeout_ns passes without an answer the checkpoint goes on.
+	 * SAFE POINT. Guest processes that asked are told of a coming checkpoint. notice_poll: 1 all have acknowledged, 0 not
+	 * yet, -ECANCELED vetoed (*why is quoted). notice_undo: it is over (committed and continuing, failed or refused). The
+	 * guests run meanwhile. NULL: nobody asks. When notice_timeout_ns passes without an answer the checkpoint goes on.
 	 */
 	void (*notice_begin)(void *arg);
 	int (*notice_poll)(void *arg, const char **why);
 	void (*notice_undo)(void *arg);
 	/* SAFE POINT, on the coordinating vCPU: a request ended and this process runs on. err->reason 0: image committed. */
 	void (*resumed)(void *arg, const struct vkckpt_error *err);
-	/* THAW. A segment of RAM is mapped and loaded, in fd (owned by the library; lives as long as the process). */
+	/*
+	 * THAW. A segment of RAM is mapped (read and write; mprotect it if it needs more) and loaded, in fd (owned by the
+	 * library; lives as long as the process). Regions are restored already, so what it stores in them stays. 0 or -errno, as
+	 * vmspace_make.
+	 */
 	int (*ram_ready)(void *arg, unsigned segment, void *address, uint64_t size_bytes, int fd);
-	/* THAW. Everything is restored: set clocks, identity, random numbers. */
+	/* THAW, after attach of all devices: set clocks, identity, random numbers. Guests have not run yet. */
 	void (*thawed)(void *arg, const struct vkckpt_thaw_info *info);
 };
 
@@ -186,19 +208,37 @@ struct vkckpt_config {
 	uint32_t reserved;		/* 0 */
 };
 
-/* SIGNAL/ARM. Blocks SIGCKPT, SIGCKPTEXIT and SIGTHAW in the calling thread: the first thing main does. */
+/*
+ * Blocks SIGCKPT, SIGCKPTEXIT and SIGTHAW in the calling thread: the first thing main does, so that a signal that comes
+ * before arm waits instead of killing, and every thread made later inherits it. Cannot fail. Safety: MT-Safe, AS-Safe.
+ * Since 0.1.
+ */
 void vkckpt_block_signals(void);
 
 /*
- * ARM. Copies *config (strings and arrays too; hooks and classes must stay), maps the arena, installs the handlers of
- * SIGCKPT and SIGCKPTEXIT, publishes the vkernel in the run directory, unblocks the two signals in the calling thread.
- * 0, or -errno: EINVAL argument (the message names it), ENOBUFS a limit of format.h, EEXIST armed already, else the host's.
+ * Makes this process one that can be checkpointed: copies *config (strings and arrays too; classes, and what hooks point
+ * to, must stay), maps and touches all memory that captures will need (about 24 MiB and 1/500 of RAM), installs the
+ * handlers of SIGCKPT and SIGCKPTEXIT (SA_RESTART | SA_ONSTACK), publishes the vkernel in the run directory, unblocks the
+ * two signals in the calling thread. *out: the armed vkernel, NULL on failure. err may be NULL.
+ * 0, or -errno: EINVAL a field of config (err->subject names it), ENOBUFS one over a limit of vkckpt/format.h, EEXIST one
+ * is armed already in this process, EPERM the run directory is somebody else's or open to others, ENOSPC no room for
+ * reserve_image, ENOMEM, or what the host said. Safety: context ARM; one thread, Blocks, not AS-Safe. Since 0.1.
  */
 int vkckpt_arm(const struct vkckpt_config *config, struct vkckpt **out, struct vkckpt_error *err);
-/* ARM. Takes the entry out of the run directory, restores default handlers, frees the arena. No request may be under way. */
+/*
+ * Takes the entry out of the run directory, restores the default action of the two signals, gives all memory back. No
+ * request may be under way and no vCPU inside vkckpt_safe_point. After VKCKPT_EXIT it is not needed. Safety: context ARM;
+ * one thread, not AS-Safe. Since 0.1.
+ */
 void vkckpt_disarm(struct vkckpt *);
 
-/* SIGNAL, any thread: as if SIGCKPT had come (request: VKCKPT_REQUEST(...)). 0, -EBUSY another is being served. */
+/*
+ * Asks for a checkpoint, as if SIGCKPT had come with this si_value. request: VKCKPT_REQUEST(action, flags, id); action
+ * CANCEL ends the request that is being served, if its id is the given one or the given one is 0, at its next step before
+ * the commit. Latches and calls hook kick.
+ * 0, or -errno: EBUSY another is being served, EINVAL no such action. Safety: MT-Safe, AS-Safe, does not block. Since
+ * 0.1.
+ */
 int vkckpt_request(struct vkckpt *, uint64_t request);
 
 enum vkckpt_verdict {
@@ -209,26 +249,36 @@ enum vkckpt_verdict {
 	VKCKPT_EXIT = 4		/* suspended: the image is committed; exit with VKCKPT_EXIT_SUSPENDED, run no guest instruction */
 };
 /*
- * SAFE POINT. Every vCPU calls it between guest instructions, in its idle loop too. Costs one load when nothing is asked.
- * Advances a request; parks the calling vCPU when all are to park, the last one in captures. Blocks only while parked.
- * Returns enum vkckpt_verdict.
+ * Every vCPU calls it between guest instructions, and in its idle loop. vcpu: 0 .. vcpu_count - 1, never two threads with
+ * the same number. Costs one load when nothing is asked. Otherwise it takes the request one step on (notice, draining
+ * devices, one vCPU at a time, the others return PENDING at once), and when everything is drained parks the caller; the
+ * last one to park captures, on a stack of the library and with all signals blocked.
+ * enum vkckpt_verdict, or -EINVAL no such vCPU. It ends with VKCKPT_RESUMED once for each vCPU that was parked; hook
+ * resumed is called on the one that coordinated. No callee-saved register, no stack of the caller is touched while it is
+ * captured: at a thaw (kind CONTEXT) it returns THAWED right into its caller, of which only callee-saved registers, the
+ * stack, MXCSR and the x87 control word are restored: no pointer of libc's thread (errno's address) may be kept across
+ * it. Safety: context SAFE POINT; MT-Safe, not AS-Safe; Blocks only while parked (with the quiesce's deadline). Since
+ * 0.1.
  */
 int vkckpt_safe_point(struct vkckpt *, unsigned vcpu);
 
 /*
  * For vkernels with a quiet point of their own (User Mode Linux' suspend path): the caller has stopped vCPUs and devices;
- * walk, write and commit only. action: VKCKPT_ACTION_EXIT, _CONTINUE, or _CONFIGURED: what the request that brought it here says, or
- * without one the configuration. Returns VKCKPT_RESUMED, VKCKPT_EXIT, VKCKPT_THAWED or -errno.
+ * walk, write and commit only. action: VKCKPT_ACTION_EXIT, _CONTINUE, or _CONFIGURED: what the request that brought it
+ * here says, or without one the configuration. Returns VKCKPT_RESUMED, VKCKPT_EXIT, VKCKPT_THAWED or -errno.
  */
 int vkckpt_capture(struct vkckpt *, unsigned vcpu, uint32_t action, struct vkckpt_error *err);
 /*
- * For the same vkernels: the request that has come cannot be brought to a capture (a guest process vetoed, a task cannot be stopped). It ends
- * with errno `code` (positive), `reason` and `subject`, the thing and why; the vkernel runs on. 0, or -ENOENT there is no request, -EBUSY it is
- * being captured. Safety: as vkckpt_capture. Since 0.1.
+ * For the same vkernels: the request that has come cannot be brought to a capture (a guest process vetoed, a task cannot
+ * be stopped). It ends with errno `code` (positive), `reason` and `subject`, the thing and why; the vkernel runs on. 0,
+ * or -ENOENT there is no request, -EBUSY it is being captured. Safety: as vkckpt_capture. Since 0.1.
  */
 int vkckpt_decline(struct vkckpt *, int code, uint32_t reason, const char *subject, struct vkckpt_error *err);
 
-/* Facts about an armed vkernel. */
+/*
+ * Facts about an armed vkernel: its generation (new at every thaw) and the number of thaws behind it. Safety: MT-Safe,
+ * AS-Safe. Since 0.1.
+ */
 struct vkckpt_uuid vkckpt_generation(const struct vkckpt *);
 uint64_t vkckpt_thaw_count(const struct vkckpt *);
 
@@ -246,28 +296,47 @@ struct vkckpt_thaw_config {
 	uint32_t reserved;
 };
 /*
- * THAW. Reads, checks, opens, maps and loads; then passes the point of no return (epochs of disks), restores regions,
- * makes vmspaces, attaches devices, sets clocks, arms. On success start the vCPUs: each calls vkckpt_resume().
- * -errno: nothing was changed anywhere, the image can be thawed again.
+ * From an image to a vkernel that is ready to run: reads and checks the head; reserves addresses; opens devices; maps and
+ * loads RAM and checks every byte of the image; makes the armed vkernel; overwrites regions; hooks ram_ready and
+ * vmspace_make; passes the point of no return (epochs of writable disks); attaches devices; hook thawed; publishes and
+ * installs handlers as vkckpt_arm does. Then point your own variables at *out (regions hold those of the old process) and
+ * let each vCPU call vkckpt_resume.
+ * 0, or -errno, *out NULL: no disk, file or image was changed, the image can be thawed again. EINVAL arguments; EEXIST an
+ * address of RAM or a region is in use here (err->number), or one is armed; ENOTSUP another program, build, layout,
+ * processor, version (see err->reason); EBADMSG damaged; ENODEV no class for a device; ESTALE a disk has changed or gone
+ * on; EBUSY a disk in use; ENOMEM; or what a hook or the host said. A device class that fills its *err speaks for itself.
+ * With regions, a failure after they were overwritten ends the process with the message on stderr and status 1 (nothing
+ * else is changed then either). dry_run: stops after the devices were opened, closes them, RAM is not read. If SIGTHAW
+ * has a handler it is sent at the end. Safety: context THAW; one thread, on a stack outside RAM and regions; Blocks.
+ * Since 0.1.
  */
 int vkckpt_thaw(const struct vkckpt_thaw_config *config, struct vkckpt **out, struct vkckpt_error *err);
 /*
- * Called by each vCPU's thread after vkckpt_thaw. Resume kind CONTEXT: does not return, the saved vkckpt_safe_point returns
- * VKCKPT_THAWED. Kind ENTRY: returns 0 and the caller enters its loop.
+ * Called by each vCPU's thread after vkckpt_thaw. Resume kind CONTEXT: does not return, the saved vkckpt_safe_point (or
+ * vkckpt_capture) returns VKCKPT_THAWED on its old stack. Kind ENTRY: returns 0 and the caller enters its loop. -EINVAL:
+ * no such vCPU, or this is no thawed vkernel. Safety: MT-Safe, not AS-Safe. Since 0.1.
  */
 int vkckpt_resume(struct vkckpt *, unsigned vcpu);
+/* Number of vCPUs, from the image after a thaw. Safety: MT-Safe, AS-Safe. Since 0.1. */
 uint32_t vkckpt_vcpu_count(const struct vkckpt *);
-/* Name of the vkernel (from the image, after a thaw). */
+/* Name of the vkernel (from the image, after a thaw). Memory: until vkckpt_disarm. Safety: MT-Safe, AS-Safe. Since 0.1. */
 const char *vkckpt_name(const struct vkckpt *);
-/* Devices of the armed vkernel, so that a thawing program finds what its classes opened: NULL past the end. */
+/*
+ * Device i of the armed vkernel, so that a thawing program finds what its classes opened: NULL past the end. Those of
+ * policy DROP that could not be opened are not among them. Memory: until vkckpt_disarm. Safety: MT-Safe, AS-Safe. Since
+ * 0.1.
+ */
 const struct vkckpt_device *vkckpt_device_at(const struct vkckpt *, size_t i);
 
-/* GNU build id of the running program: bytes copied (0: it has none). Safety: MT-Safe, AS-Safe; reads /proc. Since 0.1. */
+/*
+ * GNU build id of the running program: up to `room` bytes of it to out; the number of bytes copied, 0: it has none.
+ * Safety: MT-Safe, AS-Safe; reads /proc. Since 0.1.
+ */
 size_t vkckpt_build_id(void *out, size_t room);
 
 /*
- * Calls entry(arg) on the stack that ends at stack_top, for vCPUs of resume kind CONTEXT whose stack lies in RAM or a region. entry
- * must not return: the frame that called this is not part of an image. Safety: MT-Safe, AS-Safe. Since 0.1.
+ * Calls entry(arg) on the stack that ends at stack_top, for vCPUs of resume kind CONTEXT whose stack lies in RAM or a
+ * region. entry must not return: the frame that called this is not part of an image. Safety: MT-Safe, AS-Safe. Since 0.1.
  */
 void vkckpt_enter_stack(void *stack_top, void (*entry)(void *), void *arg)
 #ifdef __GNUC__
