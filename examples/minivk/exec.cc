@@ -143,12 +143,24 @@ long find_program(Thread &t, KString path, KVector<KString> *args, Ref<Inode> *o
 	return -ELOOP;
 }
 
-KString absolute_path(Thread &t, const KString &path)
+// Where a program really is: absolute, without symbolic links (/proc/self/exe has to mean something afterwards).
+KString real_path(Thread &t, KString path)
 {
-	if (!path.empty() && path[0] == '/')
-		return path;
-	KString base = vfs_path_of(*thread_fs(t).cwd);
-	return base + (base == "/" ? "" : "/") + path;
+	for (int links = 0; links < 40; links++) {
+		Ref<Inode> folder, inode;
+		KString name;
+		bool trailing;
+		if (vfs_lookup_parent(t, -100, path, &folder, &name, &trailing) < 0 || vfs_lookup(t, -100, path, false, &inode) < 0)
+			break;
+		KString base = vfs_path_of(*folder);
+		if (base != "/")
+			base += "/";
+		if (inode->kind != InodeKind::kSymlink)
+			return base + name;
+		KString target = inode->target(t);
+		path = !target.empty() && target[0] == '/' ? target : base + target;
+	}
+	return path;
 }
 
 void reset_process(Thread &t, const KString &path)
@@ -205,7 +217,7 @@ long exec_program(Thread &t, const KString &path, KVector<KString> args, KVector
 		r = build_stack(*space, p, program, args, env, path, &stack);
 	if (r < 0)
 		return r;
-	KString exe = absolute_path(t, path);
+	KString exe = real_path(t, path);
 
 	kill_other_threads(t);
 	if (p.space && p.space->refs() > 1) {
