@@ -51,6 +51,9 @@ std::string setting_text(const Setting &setting)
 	return setting.key + "=(" + human_size(setting.text.size()) + ")";
 }
 
+// What the library keeps to tell whether the disk is still the same; `Disks' says what follows from it.
+bool is_fence(const Setting &setting) { return setting.key.rfind("fence_", 0) == 0; }
+
 void print_what(const ImageFile &image)
 {
 	const vkckpt_f_identity &identity = image.identity();
@@ -128,7 +131,8 @@ void print_devices(const ImageFile &image)
 	for (const Device &device : devices) {
 		std::string settings;
 		for (const Setting &setting : device.settings)
-			settings += (settings.empty() ? "" : " ") + setting_text(setting);
+			if (!is_fence(setting))
+				settings += (settings.empty() ? "" : " ") + setting_text(setting);
 		table.row({device.name, device.device_class, policy_word(device.policy), settings});
 	}
 	table.print();

@@ -54,7 +54,7 @@ put 755 "$to/lib" build/lib/libvkckpt.so
 mv -f "$to/lib/libvkckpt.so" "$to/lib/libvkckpt.so.1"
 ln -sf libvkckpt.so.1 "$to/lib/libvkckpt.so"
 pc vkckpt "checkpoint and thaw of virtual kernels" -lvkckpt
-pc vkckpt-vmspace "the vmspace(2) interface of DragonFly on Linux" "-lvmspace -pthread"
+pc vkckpt-vmspace "the vmspace(2) interface of DragonFly on Linux" "-lvmspace -pthread -no-pie"
 
 for page in man/*.[1-9]; do
 	put 644 "$to/share/man/man${page##*.}" "$page"
