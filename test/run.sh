@@ -57,7 +57,7 @@ for suite in "$@"; do
 	case $suite in
 	fuzz) one fuzz $B/test/fuzz/run test/fuzz/corpus ;;
 	abi) for t in test/abi/*.sh; do one "$t" sh "$t"; done ;;
-	man) one man mandoc -Tlint -Wwarning man/*.[1-8] ;;
+	man) one man mandoc -Tlint -Wwarning man/*.[1-8]; one man-examples sh test/man_examples.sh ;;
 	user) as_user ;;
 	*) catch $B/test/"$suite"/run ;;
 	esac

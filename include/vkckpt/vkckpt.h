@@ -105,7 +105,7 @@ struct vkckpt_device {
  * Configuration of a device, written in its save hook. key: 1 .. VKCKPT_MAX_NAME bytes, unique in its device; keys that
  * begin with "fence_" are the library's. value of put_string: up to VKCKPT_MAX_PATH bytes; count of put_bytes: 0 ..
  * 65536.
- * 0, or -errno: EINVAL the key or NULL, EEXIST the key is there already, ENOBUFS a limit or the record's room (1 MiB).
+ * 0, or -errno: EINVAL the key or NULL, ENOBUFS a limit or the record's room (1 MiB).
  * The first error also fails the capture by itself, so a save hook need not look. Safety: AS-Safe, only inside save, only
  * on the sink it was given. Memory: copied. Since 0.1.
  */
