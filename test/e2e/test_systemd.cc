@@ -176,6 +176,92 @@ TEST_CASE("systemd: start boots, stop suspends, start thaws, over and over", "[s
 	}
 }
 
+// minivk with a writable disk in place of hello.
+struct DiskUnit : Unit {
+	std::string disk = dir / "disk.img";
+	DiskUnit()
+	{
+		name = "web";
+		write_all(disk, "");
+		std::filesystem::resize_file(disk, 1 << 20);
+		std::string console = " --console log:" + (dir / "console");
+		environment["VKERNEL"] = bin("minivk");
+		environment["BOOT_ARGS"] = "-m 32m -r " + disk + console +
+		    " -- /bin/sh -c 'echo booted; i=0;"
+		    " while :; do i=$((i+1)); echo tick $i.; sleep 0.05; done'";
+		environment["THAW_ARGS"] = console;
+	}
+	std::string console() const { return read_all(dir / "console"); }
+	size_t boots() const
+	{
+		std::string text = console();
+		size_t count = 0;
+		for (size_t at = 0; (at = text.find("booted", at)) != std::string::npos; at++)
+			count++;
+		return count;
+	}
+	// The guest goes on: its counter moves.
+	bool ticks()
+	{
+		size_t seen = console().size();
+		return await([&] { return console().size() > seen + 30; });
+	}
+};
+
+TEST_CASE("systemd: minivk with a disk is carried over stops and starts", "[systemd]")
+{
+	DiskUnit unit;
+	REQUIRE(unit.start() == 0);
+	for (int round = 0; round < 3; round++) {
+		CHECK(unit.ticks());
+		CHECK(unit.stop() == 0);
+		CHECK(unit.main_status == VKCKPT_EXIT_SUSPENDED);
+		REQUIRE(unit.start() == 0);
+	}
+	CHECK(unit.ticks());
+	// The log of the console is continued; a thawed guest does not say "booted" again.
+	CHECK(unit.boots() == 1);
+	CHECK(unit.console().find("tick 1.") == unit.console().rfind("tick 1."));
+}
+
+TEST_CASE("systemd: an image whose disk was changed is not thawed; given up, the disk boots", "[systemd]")
+{
+	DiskUnit unit;
+	REQUIRE(unit.start() == 0);
+	REQUIRE(unit.stop() == 0);
+	pause_ms(20);
+	std::fstream(unit.disk, std::ios::in | std::ios::out) << "changed";
+	CHECK(unit.start() == 1);
+	CHECK(has(unit.log(), "(DISK_CHANGED)"));
+	CHECK(unit.has_image());
+	unit.environment["ON_FAILED_THAW"] = "quarantine";
+	REQUIRE(unit.start() == 0);
+	CHECK(has(unit.log(), "booting"));
+	CHECK(unit.ticks());
+	CHECK(std::filesystem::exists(unit.image() + ".quarantine.1"));
+}
+
+TEST_CASE("systemd: an image too damaged to name its disks: DISKS does, and without it nothing is overridden", "[systemd]")
+{
+	DiskUnit unit;
+	REQUIRE(unit.start() == 0);
+	REQUIRE(unit.stop() == 0);
+	write_all(unit.image(), "nothing but rubbish");
+	unit.environment["ON_FAILED_THAW"] = "quarantine";
+	CHECK(unit.start() == 1);
+	CHECK(has(unit.log(), "name them in DISKS"));
+	CHECK(has(unit.log(), "(DISK_SUSPENDED)"));
+	rename((unit.image() + ".quarantine.1").c_str(), unit.image().c_str());
+	unit.environment["ON_FAILED_THAW"] = "boot";
+	CHECK(unit.start() == 1);
+	// What cannot even be read is not removed.
+	rename((unit.image() + ".quarantine.1").c_str(), unit.image().c_str());
+	unit.environment["DISKS"] = unit.disk;
+	REQUIRE(unit.start() == 0);
+	CHECK(!std::filesystem::exists(unit.image() + ".quarantine.1"));
+	CHECK(unit.ticks());
+}
+
 TEST_CASE("systemd: after a crash the next start says so and boots", "[systemd]")
 {
 	Unit unit;
