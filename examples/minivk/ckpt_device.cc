@@ -1,5 +1,6 @@
 // /dev/vkckpt: guests learn of checkpoints, answer notices and ask for checkpoints. guest_vkckpt.h is its manual.
 #include <cstdio>
+#include <cstring>
 #include <unistd.h>
 
 #include "devices.h"
@@ -13,7 +14,6 @@ namespace {
 
 class CkptFile final : public File {
 public:
-	CkptFile() : seen_(kernel().ckpt.thaw_count) {}
 	~CkptFile() override
 	{
 		if (listening_)
@@ -31,7 +31,7 @@ private:
 	bool asked() const { return listening_ && kernel().ckpt.notice && listener_.answer == CkptListener::kAsked; }
 	CkptListener listener_;
 	bool listening_ = false;
-	uint64_t seen_;		// thaws that this open file has read about
+	uint64_t seen_ = ~0ull;		// the thaw count that this open file has read to the end
 };
 
 long CkptFile::read(Thread &, IoBuffer &to, uint64_t *at)
@@ -42,8 +42,10 @@ long CkptFile::read(Thread &, IoBuffer &to, uint64_t *at)
 	for (uint8_t b : state.generation)
 		n += snprintf(text + n, sizeof text - size_t(n), "%02x", b);
 	snprintf(text + n, sizeof text - size_t(n), " thaws %llu\n", static_cast<unsigned long long>(state.thaw_count));
-	seen_ = state.thaw_count;
-	return read_from_text(text, to, at);
+	const long r = read_from_text(text, to, at);
+	if (*at >= strlen(text))
+		seen_ = state.thaw_count;
+	return r;
 }
 
 uint32_t CkptFile::poll(Thread &, WaitQueue **queue)

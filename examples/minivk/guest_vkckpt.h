@@ -3,7 +3,7 @@
  *
  * read	one line, "generation HEX thaws N\n": HEX are the 32 digits of a random number that is new after every thaw, N counts the
  *	thaws. It can be read again after lseek to 0, or with pread.
- * poll	POLLIN: there was a thaw since this open file was last read (or opened). POLLPRI: a checkpoint is coming, and this
+ * poll	POLLIN: this open file has not been read to the end of the line since the last thaw (or ever). POLLPRI: a checkpoint is coming, and this
  *	open file registered for notices and has not answered.
  * write	the same orders for shells, one line per write: "register", "ack", "veto", "checkpoint" (write an image and go on) and
  *	"suspend" (write an image and end the vkernel).

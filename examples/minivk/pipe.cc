@@ -156,8 +156,15 @@ public:
 		mode = 0600;
 	}
 	uint64_t device() const override { return 3; }
-	long open(Thread &t, uint32_t flags, Ref<File> *out) override { return open_fifo(t, pipe_, *this, flags, out); }
+	long open(Thread &t, uint32_t flags, Ref<File> *out) override { return reopen(t, flags, out); }
 private:
+	// Never waits for the other side: an opener of /proc/self/fd/0 has a pipe that may have ended already.
+	long reopen(Thread &, uint32_t flags, Ref<File> *out)
+	{
+		*out = kmake<PipeEnd>(pipe_, (flags & O_ACCMODE) != O_WRONLY, (flags & O_ACCMODE) != O_RDONLY);
+		(*out)->inode = this;
+		return 0;
+	}
 	Ref<Pipe> pipe_;
 };
 
