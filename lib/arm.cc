@@ -189,8 +189,8 @@ size_t memory_bytes(const struct vkckpt_config &c, const ImageShape &shape)
 	bytes += Arena::room(c.segment_count * sizeof(struct vkckpt_segment));
 	bytes += Arena::room(c.region_count * sizeof(struct vkckpt_region)) + c.region_count * Arena::room(64);
 	bytes += Arena::room(c.device_count * sizeof(struct vkckpt_device)) + c.device_count * Arena::room(64);
-	bytes += Arena::room(c.vcpu_count * sizeof(Vcpu)) + c.vcpu_count * Arena::room(kVcpuStackBytes, 4096);
-	bytes += Arena::room(kCaptureStackBytes, 4096) + 2 * Arena::room(kPlanFrames);
+	bytes += Arena::room(c.vcpu_count * sizeof(Vcpu)) + c.vcpu_count * Arena::room(kGuardBytes + kVcpuStackBytes, 4096);
+	bytes += Arena::room(kGuardBytes + kCaptureStackBytes, 4096) + 2 * Arena::room(kPlanFrames);
 	bytes += Arena::room((c.device_count + 1) * sizeof(DiskStep)) + Arena::room(VKCKPT_MAX_RECORD, 4096);
 	bytes += walk_scratch_bytes(largest_segment(c)) + ImageWriter::arena_bytes(shape);
 	return bytes;
@@ -201,6 +201,14 @@ const char *copy_name(Arena &arena, const char *name)
 	char *out = static_cast<char *>(arena.take(64));
 	text_copy(out, 64, name);
 	return out;
+}
+
+// A stack in the arena, with a page below it that faults: a hook that needs more must not write over its neighbour. Returns its top.
+uint8_t *take_stack(Arena &arena, size_t bytes)
+{
+	uint8_t *base = static_cast<uint8_t *>(arena.take(kGuardBytes + bytes, 4096));
+	sys_mprotect(base, kGuardBytes, PROT_NONE);	// a help, not a need
+	return base + kGuardBytes + bytes;
 }
 
 void take_memory(struct vkckpt &ck, const struct vkckpt_config &c, const ImageShape &shape)
@@ -220,9 +228,9 @@ void take_memory(struct vkckpt &ck, const struct vkckpt_config &c, const ImageSh
 	for (uint32_t i = 0; i < c.vcpu_count; i++) {
 		ck.vcpus[i].owner = &ck;
 		ck.vcpus[i].number = i;
-		ck.vcpus[i].stack_top = static_cast<uint8_t *>(arena.take(kVcpuStackBytes, 4096)) + kVcpuStackBytes;
+		ck.vcpus[i].stack_top = take_stack(arena, kVcpuStackBytes);
 	}
-	ck.capture_stack_top = static_cast<uint8_t *>(arena.take(kCaptureStackBytes, 4096)) + kCaptureStackBytes;
+	ck.capture_stack_top = take_stack(arena, kCaptureStackBytes);
 	ck.frame_state = static_cast<uint8_t *>(arena.take(kPlanFrames));
 	ck.frame_class = static_cast<uint8_t *>(arena.take(kPlanFrames));
 	ck.disk_steps = arena.take_array<DiskStep>(c.device_count + 1);
@@ -358,6 +366,15 @@ Status make_entry(struct vkckpt &ck, void *page)
 }
 
 }  // namespace
+
+void reserve_again(struct vkckpt &ck)
+{
+	struct vkckpt_run_entry &entry = *ck.run.words();
+	if (!ck.config.reserve_image || !ck.image_path[0] || ck.reserve_held)
+		return;
+	Status s = reserve_room(ck, entry.estimate_bytes);
+	entry.warning_reason = s.reason;
+}
 
 Status context_make(const struct vkckpt_config &config, const Birth &birth, struct vkckpt **out)
 {

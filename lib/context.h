@@ -17,6 +17,7 @@
 namespace vk {
 
 constexpr size_t kVcpuStackBytes = 32 << 10;	// a parked vCPU waits here, so that nothing writes the stack that is captured
+constexpr size_t kGuardBytes = 4096;		// below each of the library's stacks
 constexpr size_t kCaptureStackBytes = 256 << 10;	// hooks of context QUIET run on it too
 constexpr unsigned kPlanFrames = 16384;		// frames asked of hook frame_states at once
 constexpr uint64_t kQuiesceTimeout = 10'000'000'000, kNoticeTimeout = 2'000'000'000;
@@ -110,6 +111,9 @@ void context_destroy(struct vkckpt *);
 
 Stage stage_of(const struct vkckpt &);
 void set_stage(struct vkckpt &, Stage);
+
+// SAFE POINT, a request is over: the room that it used is set aside anew; if there is none, that is a warning in the run directory.
+void reserve_again(struct vkckpt &);
 
 // The request in words.
 uint32_t request_action(const struct vkckpt &);	// VKCKPT_ACTION_EXIT or _CONTINUE

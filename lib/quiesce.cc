@@ -71,6 +71,7 @@ int end_running(struct vkckpt &ck)
 	set_stage(ck, Stage::undo);
 	undo_devices(ck);
 	undo_notice(ck);
+	reserve_again(ck);
 	struct vkckpt_error err;
 	memset(&err, 0, sizeof err);
 	int result = ck.outcome.ok() ? 0 : report(ck.outcome, &err);

@@ -134,6 +134,8 @@ TEST_CASE("room for an image is set aside until it is needed")
 	REQUIRE(stat((v.image + ".reserve").c_str(), &st) == 0);
 	CHECK(st.st_blocks * 512 >= (long)kRamBytes);
 	REQUIRE(v.request(VKCKPT_ACTION_CONTINUE) == VKCKPT_RESUMED);
+	CHECK(exists(v.image + ".reserve"));	// for the next one
+	REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
 	CHECK_FALSE(exists(v.image + ".reserve"));
 	v.disarm();
 	REQUIRE(v.arm() == 0);

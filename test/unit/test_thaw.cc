@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 #include "test/unit/fixture.h"
@@ -152,6 +153,24 @@ TEST_CASE("a thaw is refused before anything is touched")
 	v.config.pagetable_format = 0;
 	CHECK(slurp(v.image) == image);
 	REQUIRE(v.thaw(v.image) == 0);
+}
+
+TEST_CASE("SIGTHAW is sent to who handles it")
+{
+	static volatile sig_atomic_t came;
+	came = 0;
+	Vkernel v;
+	REQUIRE(v.arm() == 0);
+	REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
+	v.die();
+	REQUIRE(v.thaw(v.image) == 0);
+	CHECK(came == 0);	// and nobody dies of it
+	v.disarm();
+	v.drop_ram();
+	signal(VKCKPT_SIGTHAW, [](int) { came = 1; });
+	REQUIRE(v.thaw(v.image) == 0);
+	CHECK(came == 1);
+	signal(VKCKPT_SIGTHAW, SIG_DFL);
 }
 
 TEST_CASE("a device that does not open refuses the thaw and those opened before are closed")
