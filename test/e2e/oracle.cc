@@ -108,7 +108,7 @@ Run suspended_at(const Case &c, uint64_t trap)
 Run suspended_every(const Case &c, uint64_t step)
 {
 	Legs legs(c);
-	const std::vector<std::string> at = {"--test-ckpt-at-trap", std::to_string(step)};
+	const std::vector<std::string> at = {"--test-ckpt-every", std::to_string(step)};
 	Outcome o = legs.leg(at, true);
 	while (suspended(o)) {
 		++legs.run.legs;
@@ -126,7 +126,8 @@ std::string guest_root(const std::string &name)
 	static Scratch all;
 	fs::path root = fs::path(all / ("root-" + name));
 	if (!fs::exists(root)) {
-		fs::create_directories(root / "dev");
+		fs::create_directories(root / "bin");
+		fs::copy_file("/bin/busybox", root / "bin/sh");
 		fs::copy_file(fs::path(minivk_path()).parent_path().parent_path() / "test/guests" / name, root / name);
 	}
 	return root.string();

@@ -40,10 +40,10 @@ struct Run {
 Run straight(const Case &);
 // Suspended once, at trap number `trap` of the boot; thawed; to its end. legs is 1 if it ended before.
 Run suspended_at(const Case &, uint64_t trap);
-// Suspended at every `step`-th trap of every leg, until it ends.
+// Suspended at every `step`-th trap, counted through all legs, until it ends.
 Run suspended_every(const Case &, uint64_t step);
 
-// Folder with one static guest program as /NAME, for --root: boots in no time. NAME is of test/guests.
+// Folder with a shell and one static guest program as /NAME, for --root: boots in no time. NAME is of test/guests.
 std::string guest_root(const std::string &name);
 
 }  // namespace vktest
