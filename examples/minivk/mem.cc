@@ -117,7 +117,9 @@ void mem_boot(uint64_t ram_bytes)
 Frame frame_alloc(FrameUse use)
 {
 	MemState &m = *kernel().mem;
-	if (use != FrameUse::kKernel && m.free_frames <= m.reserve)
+	// Files leave something to programs: a full file system is an error of write(2), a full memory kills.
+	uint64_t margin = use == FrameUse::kKernel ? 0 : use == FrameUse::kFile ? m.reserve + m.frame_count / 16 : m.reserve;
+	if (margin && m.free_frames <= margin)
 		return kNoFrame;
 	Frame f = block_alloc(0, use);
 	// RAM starts out zero; only what was used before has to be cleared.

@@ -116,6 +116,9 @@ bool take(Options &o, int c, const char *value)
 		o.continue_after = value[0] == 'c';
 		return true;
 	case kConsole:
+		if (strcmp(value, "stdio") != 0 && strcmp(value, "null") != 0 && strcmp(value, "pty") != 0
+		    && strncmp(value, "pty:", 4) != 0 && (strncmp(value, "log:", 4) != 0 || !value[4]))
+			misuse("--console %s: one of stdio, pty, pty:LINK, log:FILE, null", value);
 		o.console = value;
 		o.console_given = true;
 		return true;

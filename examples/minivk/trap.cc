@@ -7,6 +7,21 @@ namespace {
 
 constexpr int kFpeIntDiv = 1, kFpeFltDiv = 3, kFpeFltOvf = 4, kFpeFltUnd = 5, kFpeFltRes = 6, kFpeFltInv = 7;
 
+// Ends the process with the most memory, the first process last of all. The access that found none is made again.
+void kill_for_memory()
+{
+	Process *victim = nullptr;
+	for (auto &[pid, p] : kernel().processes)
+		if (!p->zombie && p != kernel().init && (!victim || process_resident(*p) > process_resident(*victim)))
+			victim = p;
+	Process *init = kernel().init;
+	if (!victim || process_resident(*victim) < process_resident(*init) / 4)
+		victim = init;
+	host_log("out of memory: %s (pid %lld) was killed, it had %llu KiB", victim->comm, static_cast<long long>(victim->pid),
+	    static_cast<unsigned long long>(process_resident(*victim) * (kPage / 1024)));
+	process_exit(*victim, kSigKill);
+}
+
 void page_fault(Thread &t)
 {
 	const trapframe &f = t.tf;
@@ -16,10 +31,7 @@ void page_fault(Thread &t)
 	if (r.signal == 0)
 		return;
 	if (r.out_of_memory) {
-		host_log("out of memory: %s (pid %lld) was killed, it had %llu KiB", t.process->comm,
-		    static_cast<long long>(t.process->pid),
-		    static_cast<unsigned long long>(t.process->space->resident_frames() * (kPage / 1024)));
-		process_exit(*t.process, kSigKill);
+		kill_for_memory();
 		return;
 	}
 	force_signal(t, r.signal, r.code, f.tf_addr);
