@@ -16,13 +16,14 @@ struct State {
 	long at;		// the call that is to fail, from 1; 0: none
 	long result;		// what it returns; 0: the process is killed
 	long failed_number;	// its system call
+	bool reflinks;		// as if the file system had them: FICLONE succeeds (and copies nothing)
 };
 inline State *state()
 {
 	static State *s = static_cast<State *>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	return s;
 }
-inline void start(long at, long result) { *state() = { true, 0, at, result, -1 }; }
+inline void start(long at, long result) { *state() = { true, 0, at, result, -1, state()->reflinks }; }
 // True: the call was reached.
 inline bool stop()
 {

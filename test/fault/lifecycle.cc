@@ -290,3 +290,62 @@ TEST_CASE("kill -9 at every host call of a thaw: the image thaws again or the di
 		(void)who_gets_it(v, disk);
 	}
 }
+
+namespace {
+std::vector<std::string> names_in(const std::string &folder)
+{
+	std::vector<std::string> names;
+	FILE *list = popen(("ls " + folder).c_str(), "r");
+	char line[512];
+	while (fgets(line, sizeof line, list))
+		names.push_back(std::string(line, strlen(line) - 1));
+	pclose(list);
+	return names;
+}
+}
+
+TEST_CASE("a checkpoint that continues freezes each writable disk where reflinks are, or leaves nothing behind")
+{
+	faults::state()->reflinks = true;
+	each_fault([&](long k, int error) {
+		if (error != EIO)
+			return false;
+		Vkernel v;
+		std::string disk = v.dir / "disk";
+		fill(v);
+		REQUIRE(v.add_disk("disk0", disk) == 0);
+		std::string sidecar = slurp(disk + ".vkckpt");
+		REQUIRE(v.arm() == 0);
+		faults::start(k, -error);
+		REQUIRE(v.request(VKCKPT_ACTION_CONTINUE) == VKCKPT_RESUMED);
+		bool reached = faults::stop();
+		INFO("call " << k << " (" << faults::state()->failed_number << "): " << v.last_resumed.message);
+		std::vector<std::string> names = names_in(v.dir.path);
+		REQUIRE(slurp(disk + ".vkckpt") == sidecar);
+		if (v.last_resumed.reason) {
+			REQUIRE(explained(v.last_resumed));
+			REQUIRE(names == std::vector<std::string>{ "disk", "disk.vkckpt", "run" });
+			return reached;
+		}
+		if (faults::state()->failed_number != SYS_unlink)
+			REQUIRE(names.size() == 6);	// and the image, the frozen disk, its sidecar
+		std::string frozen;
+		for (const std::string &name : names)
+			if (name.find("image.disk0-") == 0 && name.find(".vkckpt") == std::string::npos)
+				frozen = v.dir / name;
+		REQUIRE(inspect(frozen).state == VKCKPT_DISK_SUSPENDED);
+		v.disarm();
+		v.drop_ram();
+		REQUIRE(v.thaw(v.image) < 0);	// the original runs on
+		REQUIRE(v.err.reason == VKCKPT_R_DISK_IN_USE);
+		std::string override_text = "disk0.path=" + frozen;
+		v.overrides.push_back(override_text.c_str());
+		int r = v.thaw(v.image);
+		INFO(v.err.message);
+		REQUIRE(r == 0);
+		REQUIRE(inspect(frozen).state == VKCKPT_DISK_RUNNING);
+		REQUIRE(slurp(disk + ".vkckpt") == sidecar);
+		return reached;
+	});
+	faults::state()->reflinks = false;
+}
