@@ -39,7 +39,9 @@ fi
 
 # --- bin: the command
 if [ -f bin/vkckpt.cc ]; then
+	variant=command/	# not among the programs in build/bin
 	objects PROG_CXXFLAGS bin/*.cc
+	variant=
 	program $B/bin/vkckpt "-lbsd" $objs $B/lib/libvkckpt.a
 	world="$world $B/bin/vkckpt"
 fi
@@ -69,7 +71,7 @@ for g in test/guests/*.c; do
 done
 if [ -f test/bench/bench.cc ]; then
 	objects TEST_CXXFLAGS test/bench/bench.cc
-	program $B/test/bench/run "-lbsd" $objs $B/lib/libvkckpt.a
+	program $B/test/bench/run "-no-pie -lbsd" $objs $B/lib/libvkckpt.a
 	tests="$tests $B/test/bench/run"
 fi
 if [ -f test/bench/vmspace_bench.cc ]; then
