@@ -214,7 +214,7 @@ Status missing_vcpu(struct vkckpt &ck)
 	for (uint32_t i = 0; i < ck.config.vcpu_count; i++)
 		if (ck.vcpus[i].arrived != serial) {
 			text.add("vcpu ").decimal(i);
-			return fail(ETIMEDOUT, VKCKPT_R_QUIESCE_TIMEOUT, "quiesce: park", subject, i);
+			return fail(ETIMEDOUT, VKCKPT_R_QUIESCE_TIMEOUT, "quiesce: park", subject);
 		}
 	return fail(ETIMEDOUT, VKCKPT_R_QUIESCE_TIMEOUT, "quiesce: park");
 }

@@ -22,7 +22,7 @@ Status check_dir(const char *path)
 	if (long r = sys_lstat(path, &st); r < 0)
 		return fail_host((int)-r, "arm: run directory", path);
 	if (!S_ISDIR(st.st_mode) || (long)st.st_uid != sys_getuid() || (st.st_mode & 077) != 0)
-		return fail(EPERM, VKCKPT_R_PERMISSION, "arm: run directory", path, st.st_mode);
+		return fail(EPERM, VKCKPT_R_PERMISSION, "arm: run directory", path);
 	return success();
 }
 

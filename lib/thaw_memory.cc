@@ -22,7 +22,7 @@ uint64_t whole_chunks(uint64_t bytes) { return (bytes + VKCKPT_CHUNK - 1) & ~(ui
 Status taken(const char *what, uint64_t i, uint64_t address)
 {
 	char subject[64];
-	Text(subject, sizeof subject).add(what).add(" ").decimal(i).add(" at 0x").hex(address);
+	Text(subject, sizeof subject).add(what).add(" ").decimal(i);
 	return fail(EEXIST, VKCKPT_R_ADDRESS_TAKEN, "thaw: reserve", subject, address);
 }
 
