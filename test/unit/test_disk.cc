@@ -353,3 +353,38 @@ TEST_CASE("eight processes race for one disk: one gets it")
 	}
 	munmap(tried, 4096);
 }
+
+TEST_CASE("eight processes thaw one suspend at the same time: one gets it")
+{
+	Vkernel v;
+	std::string disk = v.dir / "disk";
+	std::atomic<int> *tried = static_cast<std::atomic<int> *>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	suspend(v, disk);
+	for (int round = 0; round < 5; round++) {
+		*tried = 0;
+		pid_t children[8];
+		for (pid_t &c : children) {
+			c = fork();
+			if (c != 0)
+				continue;
+			int r = v.thaw(v.image);
+			++*tried;
+			while (*tried < 8)
+				usleep(100);
+			if (r < 0)
+				_exit(v.err.reason == VKCKPT_R_DISK_IN_USE || v.err.reason == VKCKPT_R_DISK_SUPERSEDED ? 0 : 2);
+			_exit(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT ? 1 : 3);	// for the next round
+		}
+		int winners = 0;
+		for (pid_t c : children) {
+			int status;
+			waitpid(c, &status, 0);
+			REQUIRE(WIFEXITED(status));
+			REQUIRE(WEXITSTATUS(status) <= 1);
+			winners += WEXITSTATUS(status);
+		}
+		CHECK(winners == 1);
+	}
+	munmap(tried, 4096);
+}
