@@ -143,6 +143,8 @@ void turn(unsigned cpu, bool checkpoint_pending)
 {
 	take_news();
 	run_timers();
+	if (kernel().halted)
+		return;
 	Thread *t = current(cpu);
 	if (!t) {
 		idle(cpu, checkpoint_pending);
