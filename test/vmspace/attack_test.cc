@@ -128,17 +128,23 @@ private:
 	int calls_ = 0;
 };
 
-/* A world whose stubs trap nothing: "return trap" of their filters is made "return allow". */
-class OpenWorld : public World {
+struct Patch {
+	std::string from, to;
+	int places;
+};
+
+/* A world whose stubs are made from a changed image. */
+class PatchedWorld : public World {
 public:
-	OpenWorld() {
+	explicit PatchedWorld(const std::vector<Patch> &patches) {
 		std::string image(vmspace_stub_image, vmspace_stub_image_end);
-		const std::string trap("\x06\0\0\0\0\0\x03\0", 8), allow("\x06\0\0\0\0\0\xff\x7f", 8);
-		int changed = 0;
-		for (size_t at; (at = image.find(trap)) != std::string::npos; changed++)
-			image.replace(at, trap.size(), allow);
-		REQUIRE(changed == 2);
-		const int low = memfd_create("open-stub", 0);
+		for (const Patch &patch : patches) {
+			int changed = 0;
+			for (size_t at; (at = image.find(patch.from)) != std::string::npos; changed++)
+				image.replace(at, patch.from.size(), patch.to);
+			REQUIRE(changed == patch.places);
+		}
+		const int low = memfd_create("changed-stub", 0);
 		const int high = fcntl(low, F_DUPFD_CLOEXEC, 20);
 		close(low);
 		REQUIRE(write(high, image.data(), image.size()) == static_cast<ssize_t>(image.size()));
@@ -146,11 +152,17 @@ public:
 		usleep(20'000);
 		close(vmspace::host.image_fd);
 		vmspace::host.image_fd = high;
-		int id;		/* uses up the spare that was made from the closed image */
+		int id;		/* uses up the spare that was made from the true image */
 		REQUIRE(vmspace_create(&id, 0, nullptr) == 0);
 		vmspace_destroy(&id);
 	}
 };
+
+/* "Return trap" of the filters is made "return allow". */
+const Patch kOpenFilters = {{"\x06\0\0\0\0\0\x03\0", 8}, {"\x06\0\0\0\0\0\xff\x7f", 8}, 2};
+/* The way into the guest (push $2; popf) and the answer to a kick there (or $0x100, %edi) become loops. */
+const Patch kDeafEntry = {{"\x6a\x02\x9d", 3}, {"\xeb\xfe\x90", 3}, 1};
+const Patch kDeafHandler = {{"\x81\xcf\0\x01\0\0", 6}, {"\xeb\xfe\x90\x90\x90\x90", 6}, 1};
 
 struct Named {
 	const char *name, *begin, *end;
@@ -187,7 +199,7 @@ TEST_CASE("making a folder fails in every way to make a system call") {
 }
 
 TEST_CASE("control: with open filters the same guests are found out") {
-	OpenWorld world;
+	PatchedWorld world({kOpenFilters});
 	for (const Named &attack : kCallAttacks) {
 		CAPTURE(attack.name);
 		Attack trial(world);
@@ -229,7 +241,7 @@ TEST_CASE("no system call instruction of the stub is of use to a guest") {
 }
 
 TEST_CASE("control: with open filters a mapping made through the stub's own site is found out") {
-	OpenWorld world;
+	PatchedWorld world({kOpenFilters});
 	Attack trial(world);
 	trapframe &tf = trial.guest().tf;
 	tf.tf_r12 = syscall_sites().front();
@@ -391,6 +403,18 @@ TEST_CASE("a guest that claims to have stopped is not believed") {
 	setenv("VMSPACE_FORCE_FUTEX", "1", 1);
 	CHECK(claim_is_believed());
 	unsetenv("VMSPACE_FORCE_FUTEX");
+}
+
+TEST_CASE("an executor that spins without answering a kick is killed") {
+	PatchedWorld world({kDeafEntry, kDeafHandler});
+	Guest guest(world);
+	LOAD(guest, guest_syscall);
+	std::thread kicker([] {
+		usleep(10'000);
+		vmspace_host_kick(0);
+	});
+	CHECK(guest.run() == -EIO);
+	kicker.join();
 }
 
 TEST_CASE("the vkernel's memory cannot be read") {

@@ -254,7 +254,7 @@ GUEST attack_stack_syscall
 	ud2
 END attack_stack_syscall
 
-/* Claims all the time in its mailbox (rdi) that it made a system call and stopped, for the esi-th time, and counts on at rbx. */
+/* Claims all the time in its mailbox (rdi) that it stopped for a system call, the esi-th stop; counts on at rbx. */
 GUEST attack_forged_stop
 1:	incq	(%rbx)
 	movl	$31, 8(%rdi)

@@ -1,6 +1,7 @@
 /* Kicks, signals, several vCPUs: nothing is lost, nothing happens twice. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -118,8 +119,8 @@ TEST_CASE("every kick of a spinning guest ends exactly one RUN") {
 			const unsigned before = ended;
 			vmspace_host_kick(0);
 			sent++;
-			while (ended == before && !stop) {
-			}
+			while (ended == before && !stop)
+				sched_yield();
 			random = random * 6364136223846793005ULL + 1442695040888963407ULL;
 			idle((random >> 44) % 20000);
 		}
@@ -133,7 +134,7 @@ TEST_CASE("every kick of a spinning guest ends exactly one RUN") {
 	stop = true;
 	kicker.join();
 	CHECK(trap == 0);
-	CHECK(ended > 100);
+	CHECK(ended > 10);
 	CHECK(sent - ended <= 1);
 }
 
@@ -168,7 +169,7 @@ TEST_CASE("a signal of the vCPU's thread ends RUN with the guest stopped") {
 	action.sa_handler = ignore_signal;	/* without SA_RESTART */
 	sigaction(SIGUSR2, &action, &before);
 	volatile uint64_t &counter = world.at<uint64_t>(frame);
-	for (int round = 0; round < 50; round++) {
+	for (int round = 0; round < 20; round++) {
 		std::atomic<bool> returned{false};
 		const pthread_t self = pthread_self();
 		std::thread sender([&] {	/* again and again: one signal can fall before the wait, where it is not seen */
@@ -202,16 +203,20 @@ TEST_CASE("a kick from the signal handler of the vCPU's thread is never lost") {
 		while (!stop) {
 			const unsigned seen = ended;
 			pthread_kill(self, SIGUSR2);
-			while (ended == seen && !stop) {
-			}
+			while (ended == seen && !stop)
+				sched_yield();
 		}
 	});
-	for (int round = 0; round < 5000; round++) {
-		REQUIRE(guest.run() == 0);
+	const double end = seconds() + 1;	/* a lost one would make this RUN endless */
+	int trap = 0;
+	while (trap == 0 && seconds() < end) {
+		trap = guest.run();
 		ended++;
 	}
 	stop = true;
 	sender.join();
+	CHECK(trap == 0);
+	CHECK(ended > 10);
 	sigaction(SIGUSR2, &before, nullptr);
 }
 

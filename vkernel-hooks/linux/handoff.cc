@@ -62,9 +62,20 @@ Stop await_notification(Task &task) {
 	}
 }
 
+void note_signal() {
+	const int vcpu = this_vcpu();
+	if (vcpu >= 0 && host.vcpus[vcpu].running.load() != nullptr)
+		vmspace_host_kick(static_cast<unsigned>(vcpu));
+}
+
 bool answer_notification(Task &task) {
 	seccomp_notif_resp answer = {task.notification, 0, 0, 0};
-	return ioctl(task.listener, SECCOMP_IOCTL_NOTIF_SEND, &answer) == 0;
+	while (ioctl(task.listener, SECCOMP_IOCTL_NOTIF_SEND, &answer) != 0) {
+		if (errno != EINTR)	/* it can wait for a lock, and a signal can end that */
+			return false;
+		note_signal();
+	}
+	return true;
 }
 
 void wake_synchronously(const Task &task) {

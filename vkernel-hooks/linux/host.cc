@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -23,7 +24,7 @@ bool host_ready() { return host.vcpu_count != 0; }
 
 namespace {
 
-constexpr uint32_t kStrikesToDie = 4;	/* looks of the spawner, half a second apart */
+constexpr uint64_t kDeafCpuNs = 1'000'000'000;	/* CPU time an executor may use up without answering a kick */
 constexpr const char kFutexFallback[] =
     "vmspace: hand-off by futex, because seccomp notifications are not to be had here (Linux before 5.19, or another "
     "seccomp listener in this container): a guest can pretend to have stopped, so a checkpoint can be torn by it";
@@ -92,6 +93,18 @@ int find_hand_off() {
 	return error;
 }
 
+/* CPU time the executor has used, in ns; 0 if the host does not tell. */
+uint64_t cpu_time_of(const Executor &executor) {
+	char path[64], text[64] = "";
+	snprintf(path, sizeof path, "/proc/%d/task/%d/schedstat", executor.pid, executor.tid);
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	(void)!read(fd, text, sizeof text - 1);
+	close(fd);
+	return strtoull(text, nullptr, 10);
+}
+
 }  // namespace
 
 void wait_for_kickers() {
@@ -106,11 +119,17 @@ void watch_vcpus() {
 		vcpu.kickers.fetch_add(1);
 		const uint32_t run = vcpu.run_number.load();
 		Executor *executor = vcpu.running.load();
-		const bool same = executor != nullptr && vcpu.kick_pending.load() != 0 && run == vcpu.watched_run;
-		vcpu.strikes = same ? vcpu.strikes + 1 : 0;
-		vcpu.watched_run = run;
-		if (vcpu.strikes >= kStrikesToDie)
-			kill(executor->pid, SIGKILL);
+		/* CPU time, not time: on a crowded host it may be long before the executor can so much as see the kick. */
+		if (executor != nullptr && vcpu.kick_pending.load() != 0) {
+			const uint64_t used = cpu_time_of(*executor);
+			if (vcpu.watched_run != run || vcpu.cpu_at_kick == 0)
+				vcpu.cpu_at_kick = used;
+			else if (used - vcpu.cpu_at_kick > kDeafCpuNs)
+				kill(executor->pid, SIGKILL);
+			vcpu.watched_run = run;
+		} else {
+			vcpu.cpu_at_kick = 0;
+		}
 		vcpu.kickers.fetch_sub(1);
 	}
 }
@@ -135,7 +154,7 @@ int vmspace_host_init(int ram_fd, void *ram_address, size_t ram_bytes, unsigned 
 		for (Vcpu &vcpu : host.vcpus) {
 			vcpu.kick_pending = 0;
 			vcpu.running = nullptr;
-			vcpu.strikes = 0;
+			vcpu.cpu_at_kick = 0;
 		}
 		host.vcpu_count = vcpu_count;
 		error = spawner_start();

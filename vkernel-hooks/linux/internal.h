@@ -70,8 +70,8 @@ struct Vcpu {
 	std::atomic<Executor *> running;	/* while a RUN is under way */
 	std::atomic<uint32_t> run_number;
 	std::atomic<uint32_t> kickers;		/* inside vmspace_host_kick: they may hold `running` */
-	uint32_t watched_run;			/* watchdog's own */
-	uint32_t strikes;
+	uint32_t watched_run;			/* the spawner's, which looks for kicks that are not answered */
+	uint64_t cpu_at_kick;
 };
 
 struct Host {
@@ -101,7 +101,7 @@ void stub_kill(const Stub &stub);
 /* --- host.cc */
 /* The vCPU of the calling thread, or -1. */
 [[nodiscard]] int this_vcpu();
-/* Called twice a second: kills a stub whose executor has not answered a kick for two seconds. */
+/* Called twice a second: kills a stub whose executor uses up a second of CPU without answering a kick. */
 void watch_vcpus();
 /* Returns when no vmspace_host_kick is left that could still use an executor of a stub about to end. */
 void wait_for_kickers();
@@ -110,6 +110,8 @@ void wait_for_kickers();
 enum class Stop { kStopped, kInterrupted, kDied };
 [[nodiscard]] bool let_go(Executor &executor);
 [[nodiscard]] Stop await_stop(const Stub &stub, Executor &executor);
+/* A wait of this thread met a signal: if the thread is in RUN, that RUN shall end. */
+void note_signal();
 /* The halves of these for a task with a listener. */
 [[nodiscard]] bool answer_notification(Task &task);
 [[nodiscard]] Stop await_notification(Task &task);

@@ -14,20 +14,13 @@ namespace vmspace {
 
 namespace {
 
-/* A signal of a vCPU's thread during a fault ends its RUN, but not this wait: the answer would go to the next order. */
-void note_interruption() {
-	const int vcpu = this_vcpu();
-	if (vcpu >= 0 && host.vcpus[vcpu].running.load() != nullptr)
-		vmspace_host_kick(static_cast<unsigned>(vcpu));
-}
-
 int await_eventfd(const Stub &stub) {
 	pollfd ask[] = {{stub.answer, POLLIN, 0}, {stub.pidfd, POLLIN, 0}};
 	for (;;) {
 		if (poll(ask, 2, -1) < 0) {
 			if (errno != EINTR)
 				return EIO;
-			note_interruption();
+			note_signal();
 		} else if ((ask[0].revents & POLLIN) != 0) {
 			uint64_t answer;
 			return read(stub.answer, &answer, sizeof answer) == sizeof answer ? static_cast<int>(answer - 1) : EIO;
@@ -44,7 +37,7 @@ int await_answer(Stub &stub) {
 		return await_eventfd(stub);
 	Stop stop;
 	while ((stop = await_notification(stub.mapper)) == Stop::kInterrupted)
-		note_interruption();
+		note_signal();
 	return stop == Stop::kStopped ? static_cast<int>(stub.mapper.argument) : EIO;
 }
 

@@ -47,13 +47,13 @@ Access access_of(uint64_t error) {
 bool take_kick(Vcpu &vcpu) { return vcpu.kick_pending.load() != 0 && vcpu.kick_pending.exchange(0) != 0; }
 
 /* Waits for the stop; a signal of this thread becomes a kick, so that the guest is stopped before RUN returns. */
-int wait_for_stop(Vmspace &vm, unsigned vcpu, Executor &executor, Report *report) {
+int wait_for_stop(Vmspace &vm, Executor &executor, Report *report) {
 	for (;;) {
 		switch (await_stop(*vm.stub, executor)) {
 		case Stop::kStopped:
 			return read_report(executor, report) ? 0 : EIO;
 		case Stop::kInterrupted:
-			vmspace_host_kick(vcpu);
+			note_signal();
 			break;
 		case Stop::kDied:
 			return EIO;
@@ -108,10 +108,10 @@ Next handle_stop(Vmspace &vm, Executor &executor, const Report &report, trapfram
 }
 
 /* One turn in the guest. kAgain: nothing for the vkernel yet. */
-Next run_once(Vmspace &vm, unsigned vcpu, Executor &executor, trapframe *tf, vextframe *vf, int *error) {
+Next run_once(Vmspace &vm, Executor &executor, trapframe *tf, vextframe *vf, int *error) {
 	load_registers(executor, *tf, *vf);
 	Report report;
-	*error = let_go(executor) ? wait_for_stop(vm, vcpu, executor, &report) : EIO;
+	*error = let_go(executor) ? wait_for_stop(vm, executor, &report) : EIO;
 	if (*error != 0)
 		return Next::kReturn;
 	tf->tf_trapno = tf->tf_err = tf->tf_addr = 0;
@@ -135,7 +135,7 @@ int run_vmspace(Vmspace &vm, unsigned vcpu_number, trapframe *tf, vextframe *vf,
 			tf->tf_trapno = 0;
 			break;
 		}
-		if (run_once(vm, vcpu_number, executor, tf, vf, &error) == Next::kReturn)
+		if (run_once(vm, executor, tf, vf, &error) == Next::kReturn)
 			break;
 	}
 	vcpu.running.store(nullptr);
