@@ -52,10 +52,27 @@ soak: deps
 	$(MAKE) all tests
 	sh test/soak.sh
 
+# User Mode Linux with the library in it (vkernel-hooks/uml) and a Debian guest for it.
+uml: deps
+	$(MAKE) all
+	sh vkernel-hooks/uml/build.sh
+
+uml-guest:
+	sh vkernel-hooks/uml/guest.sh
+
+demo-uml: uml uml-guest
+	sh vkernel-hooks/uml/demo.sh
+
+play-uml: uml uml-guest
+	sh vkernel-hooks/uml/play.sh
+
+test-uml: uml uml-guest
+	sh test/uml/run.sh
+
 install: all
 	sh mk/install.sh "$(DESTDIR)" "$(PREFIX)"
 
 clean:
 	rm -rf build
 
-.PHONY: all deps demo play test bench soak install clean world tests
+.PHONY: all deps demo play test bench soak install clean world tests uml uml-guest demo-uml play-uml test-uml

@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Kernel side of checkpoint and thaw. The quiet point is the kernel's own suspend to RAM: tasks frozen, devices suspended, timekeeping
+ * stopped, interrupts off, on a kernel stack that is guest memory. um_vkckpt_suspend_enter() writes the image there, and a thawing process
+ * returns to the very same place, so that clocks, devices and tasks come back by the kernel's own resume.
+ */
+#include <linux/init.h>
+#include <linux/interrupt.h>
+#include <linux/inetdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/oom.h>
+#include <linux/netdevice.h>
+#include <linux/page-flags.h>
+#include <linux/random.h>
+#include <linux/rtnetlink.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/task.h>
+#include <linux/suspend.h>
+#include <linux/workqueue.h>
+#include <asm/pgtable.h>
+#include <asm/tlbflush.h>
+#include <asm/mmu_context.h>
+#include <as-layout.h>
+#include <init.h>
+#include <irq_kern.h>
+#include <irq_user.h>
+#include <kern.h>
+#include <kern_util.h>
+#include <mem_user.h>
+#include <os.h>
+#include <skas.h>
+#include <um_vkckpt.h>
+
+extern struct list_head um_mm_list;
+extern char cpu0_irqstack[];
+extern void uml_cleanup(void);
+extern int uml_exitcode;
+
+#define VK_EXIT_SUSPENDED 33
+
+/* Free pages are left out of an image, so nothing may be expected in them; the others keep state of the host that nobody makes again. */
+#if defined(CONFIG_PAGE_POISONING) || defined(CONFIG_KASAN) || defined(CONFIG_UML_TIME_TRAVEL_SUPPORT) || \
+	defined(CONFIG_VIRTIO_UML) || defined(CONFIG_UML_SOUND) || defined(CONFIG_UML_WATCHDOG)
+#error "libvkckpt cannot checkpoint a kernel with page poisoning, KASAN, time travel, virtio_uml, sound or the watchdog"
+#endif
+
+static struct workqueue_struct *vk_wq;
+static int vk_sock[2] = { -1, -1 };
+static int vk_thawing;			/* devices are not back yet */
+static int vk_captured;			/* the request got as far as the library */
+static int vk_result;
+static long long vk_began;
+
+/* ---- command line ---- */
+
+static int __init vkckpt_setup(char *value, int *add)
+{
+	*add = 0;
+	if (um_vkckpt_set("", value))
+		os_warn("vkckpt=: a file's path is needed\n");
+	return 0;
+}
+__uml_setup("vkckpt=", vkckpt_setup,
+"vkckpt=<file>\n"
+"    Where a checkpoint is written: on SIGCKPT (52), SIGCKPTEXIT (53), suspend to RAM, or when a guest process asks.\n\n");
+
+static int __init vkckpt_setup_more(char *text, int *add)
+{
+	char *eq = strchr(text, '=');
+
+	*add = 0;
+	if (eq)
+		*eq = 0;
+	if (!eq || um_vkckpt_set(text, eq + 1))
+		os_warn("vkckpt.%s: not a parameter, or not a value of it\n", text);
+	return 0;
+}
+__uml_setup("vkckpt.", vkckpt_setup_more,
+"vkckpt.action=exit|continue, vkckpt.name=<name>\n"
+"    What plain SIGCKPT does behind the commit; the name that tools call this kernel by (default: its umid).\n\n");
+
+/* ---- what the library asks while everything is quiet: no current, no locks ---- */
+
+/* 1 if the page is in the buddy allocator or in a per-CPU list on its way there */
+static int vk_page_free(unsigned long pfn)
+{
+	int order;
+
+	for (order = 0; order < MAX_ORDER; order++) {
+		struct page *head = pfn_to_page(pfn & ~((1UL << order) - 1));
+
+		if (PageBuddy(head))
+			return page_private(head) >= order;
+	}
+	return 0;
+}
+
+/* enum vkckpt_page_class */
+static unsigned char vk_page_class(struct page *page)
+{
+	struct page *head = compound_head(page);
+
+	if (PageSlab(head))
+		return 3;
+	if (PageTable(page))
+		return 2;
+	if (PageReserved(page))
+		return 1;
+	if (PageAnon(head))
+		return 5;
+	if (head->mapping)
+		return 4;
+	return 1;
+}
+
+void um_vkckpt_frames(unsigned long first, unsigned int count, unsigned char *state, unsigned char *page_class)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		unsigned long pfn = first + i;
+
+		if (pfn >= max_mapnr) {
+			state[i] = 1;
+			page_class[i] = 6;
+		} else if (vk_page_free(pfn)) {
+			state[i] = 1;
+			page_class[i] = 6;
+		} else {
+			state[i] = 0;
+			page_class[i] = vk_page_class(pfn_to_page(pfn));
+		}
+	}
+}
+
+int um_vkckpt_next_mm(unsigned long long *cursor, unsigned long long *id, int *pid, char *name,
+		      unsigned long *root, unsigned long *size)
+{
+	struct list_head *at = *cursor ? (struct list_head *)(unsigned long)*cursor : &um_mm_list;
+	struct mm_context *ctx;
+	struct mm_struct *mm;
+
+	if (list_is_last(at, &um_mm_list))
+		return 0;
+	ctx = list_entry(at->next, struct mm_context, list);
+	mm = container_of(ctx, struct mm_struct, context);
+	*cursor = (unsigned long)at->next;
+	*id = __pa(mm);
+	*pid = ctx->owner;
+	memcpy(name, ctx->comm, TASK_COMM_LEN);
+	*root = __pa(mm->pgd);
+	*size = TASK_SIZE;
+	return 1;
+}
+
+/* Names the address spaces while that can still be done with the proper locks. */
+static void vk_name_mms(void)
+{
+	struct mm_context *ctx;
+	struct task_struct *p, *t;
+
+	list_for_each_entry(ctx, &um_mm_list, list) {
+		ctx->owner = -1;
+		strscpy(ctx->comm, "(lazy)", sizeof(ctx->comm));
+	}
+	read_lock(&tasklist_lock);
+	for_each_process(p) {
+		t = find_lock_task_mm(p);
+		if (!t)
+			continue;
+		if (t->mm->context.owner == -1) {
+			t->mm->context.owner = task_pid_nr(p);
+			memcpy(t->mm->context.comm, p->comm, TASK_COMM_LEN);
+		}
+		task_unlock(t);
+	}
+	read_unlock(&tasklist_lock);
+}
+
+/* ---- thaw: memory ---- */
+
+/*
+ * The kernel's own page-wise mappings, from init_mm's page tables. On the host's stack, before anything else of the old kernel runs:
+ * with VMAP_STACK the stacks themselves are among them.
+ */
+void um_vkckpt_map_vmalloc(void)
+{
+	unsigned long addr;
+
+	for (addr = start_vm; addr < end_vm; ) {
+		pte_t *pte = virt_to_pte(&init_mm, addr);
+
+		if (!pte) {
+			addr = (addr + PMD_SIZE) & PMD_MASK;
+			continue;
+		}
+		if (pte_present(*pte))
+			map_memory(addr, pte_val(*pte) & PAGE_MASK, PAGE_SIZE, 1, 1, 1);
+		addr += PAGE_SIZE;
+	}
+}
+
+/* A new stub process for an address space, everything in it to be mapped again. */
+static void vk_thaw_mm(struct mm_struct *mm)
+{
+	struct mm_id *id = &mm->context.id;
+	struct vm_area_struct *vma;
+	void *data = NULL;
+	int pid;
+	VMA_ITERATOR(vmi, mm, 0);
+
+	memset((void *) id->stack, 0, PAGE_SIZE);
+	pid = start_userspace(id->stack);
+	if (pid < 0)
+		panic("thaw: no stub process, err %d", pid);
+	id->u.pid = pid;
+	if (unmap(id, 0, TASK_SIZE, 1, &data))
+		panic("thaw: cannot clear the stub's address space");
+	if (atomic_read(&mm->mm_users) == 0)
+		return;			/* exit_mmap() is behind it, or a lazy one */
+	for_each_vma(vmi, vma) {
+		unsigned long addr = vma->vm_start;
+
+		while (addr < vma->vm_end) {
+			pte_t *pte = virt_to_pte(mm, addr);
+
+			if (!pte) {
+				addr = (addr + PMD_SIZE) & PMD_MASK;
+				continue;
+			}
+			if (pte_present(*pte))
+				*pte = pte_mknewpage(*pte);
+			addr += PAGE_SIZE;
+		}
+	}
+	flush_tlb_mm(mm);
+}
+
+/* With interrupts off, on the stack that was captured: what the core of the resume needs. */
+static void vk_thaw_early(void)
+{
+	struct mm_context *ctx;
+
+	cpu_tasks[0].pid = os_getpid();
+	os_thaw_signals(cpu0_irqstack, THREAD_SIZE);
+	if (os_timer_create())
+		panic("thaw: timer");
+	os_thaw_epoll();
+	list_for_each_entry(ctx, &um_mm_list, list)
+		vk_thaw_mm(container_of(ctx, struct mm_struct, context));
+	if (current->active_mm && current->active_mm != &init_mm)
+		__switch_mm(&current->active_mm->context.id);
+	vk_thawing = 1;
+	vk_began = os_vkckpt_usecs();
+}
+
+/* ---- thaw: devices and the guest's view ---- */
+
+static void vk_new_pipe(void)
+{
+	int fds[2];
+
+	if (vk_sock[0] < 0 || os_pipe(fds, 1, 1))
+		return;
+	um_vkckpt_dup(fds[0], vk_sock[0]);
+	um_vkckpt_dup(fds[1], vk_sock[1]);
+	os_set_fd_block(vk_sock[0], 0);
+	os_set_fd_block(vk_sock[1], 0);
+	um_vkckpt_kick_fd = vk_sock[1];
+}
+
+/* Neighbours learn from it where our address is now; the guest's own interfaces do not notice. */
+static void vk_announce(void)
+{
+	struct net_device *dev;
+
+	rtnl_lock();
+	for_each_netdev(&init_net, dev)
+		if (netif_running(dev) && !(dev->flags & IFF_LOOPBACK))
+			call_netdevice_notifiers(NETDEV_NOTIFY_PEERS, dev);
+	rtnl_unlock();
+}
+
+/* Process context, interrupts on, devices not resumed yet. */
+static void vk_thaw_devices(void)
+{
+	if (os_thaw_umid())
+		os_vkckpt_say("thaw: cannot make the umid's folder again: no management console\r\n");
+	mconsole_thaw();
+	os_thaw_sigio();
+	random_thaw();
+	rtc_thaw();
+	ubd_thaw();
+	stdio_console_thaw();
+	ssl_thaw();
+	winch_thaw();
+	vector_thaw();
+	vk_new_pipe();
+	um_vkckpt_unclaimed();
+	um_irqs_thaw();
+	add_bootloader_randomness(um_vkckpt_news.entropy, sizeof(um_vkckpt_news.entropy));
+	memzero_explicit(um_vkckpt_news.entropy, sizeof(um_vkckpt_news.entropy));
+	os_vkckpt_say("thaw: devices %lld us\r\n", os_vkckpt_usecs() - vk_began);
+}
+
+/* ---- the suspend path ---- */
+
+int um_vkckpt_suspend_prepare(void)
+{
+	int n;
+
+	if (!um_vkckpt_armed())
+		return 0;
+	n = hostfs_vkckpt_fds(um_vkckpt_hostfs_fd, UM_VK_FILES);
+	if (n < 0)
+		um_vkckpt_refuse("hostfs", "too many open files");
+	else
+		um_vkckpt_hostfs_count = n;
+	ubd_vkckpt_drained();
+	vk_name_mms();
+	return um_vkckpt_refused() ? -EBUSY : 0;
+}
+
+int noinline um_vkckpt_suspend_enter(void)
+{
+	int r;
+
+	vk_captured = 1;
+	r = um_vkckpt_capture();
+	if (r == UM_VK_EXIT) {
+		uml_exitcode = VK_EXIT_SUSPENDED;
+		uml_cleanup();
+		halt_skas();
+	}
+	if (r == UM_VK_THAWED) {
+		vk_thaw_early();
+		local_irq_disable();	/* some of the above goes through unblock_signals_trace() */
+		r = UM_VK_RESUMED;
+		vk_result = 1;
+		return 0;
+	}
+	vk_result = r;
+	return r;
+}
+
+void um_vkckpt_suspend_finish(void)
+{
+	if (!vk_thawing)
+		return;
+	vk_thaw_devices();
+	vk_thawing = 0;
+}
+
+/* What can be seen to refuse before anything is stopped. */
+static void vk_check(void)
+{
+	ubd_vkckpt_list();
+	stdio_console_vkckpt_list();
+	ssl_vkckpt_list();
+	vector_vkckpt_list();
+	stdio_console_vkckpt_check();
+	ssl_vkckpt_check();
+	vector_vkckpt_check();
+	if (phys_iomem())
+		um_vkckpt_refuse("iomem", "memory of the host that is mapped into the kernel is not part of an image");
+}
+
+static int vk_pm_notify(struct notifier_block *nb, unsigned long event, void *unused)
+{
+	if (!um_vkckpt_armed())
+		return NOTIFY_OK;
+	switch (event) {
+	case PM_SUSPEND_PREPARE:
+		um_vkckpt_begin();
+		vk_captured = 0;
+		vk_result = 0;
+		vk_check();
+		if (um_vkckpt_refused()) {
+			vk_result = -EBUSY;
+			return NOTIFY_BAD;
+		}
+		if (um_vkckpt_notice()) {
+			um_vkckpt_refuse("a guest process", "vetoed");
+			vk_result = -ECANCELED;
+			return NOTIFY_BAD;
+		}
+		break;
+	case PM_POST_SUSPEND:
+		if (vk_result == 1)
+			vk_announce();
+		um_vkckpt_notice_end(vk_result == 1);
+		break;
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block vk_pm_block = { .notifier_call = vk_pm_notify };
+
+/* ---- from a host signal to the suspend path: handler -> byte in a socketpair -> interrupt -> worker ---- */
+
+static void vk_work_fn(struct work_struct *work)
+{
+	int err;
+
+	um_vkckpt_kicked = 0;
+	err = pm_suspend(PM_SUSPEND_MEM);
+	if (err && !vk_captured)
+		um_vkckpt_decline(-err, vk_result == -ECANCELED, um_vkckpt_refused() ? um_vkckpt_refused() :
+				  "guest tasks: not all can be frozen (the guest's kernel log names them)");
+	if (err || (vk_captured && vk_result < 0))
+		os_vkckpt_say("%s\r\n", um_vkckpt_message());
+	if (um_vkckpt_kicked)		/* one that came before the kernel could hear it */
+		queue_work(vk_wq, work);
+}
+static DECLARE_WORK(vk_work, vk_work_fn);
+
+static irqreturn_t vk_interrupt(int irq, void *dev)
+{
+	char c[16];
+
+	while (os_read_file(vk_sock[0], c, sizeof(c)) > 0)
+		;
+	queue_work(vk_wq, &vk_work);
+	return IRQ_HANDLED;
+}
+
+static int __init vkckpt_init(void)
+{
+	if (!um_vkckpt_wanted())
+		return 0;
+	um_vkckpt_add(UM_VK_MACHINE, 0, "machine");
+	ubd_vkckpt_list();
+	stdio_console_vkckpt_list();
+	ssl_vkckpt_list();
+	vector_vkckpt_list();
+	um_vkckpt_add(UM_VK_HOSTFS, 0, "hostfs");
+	vk_wq = alloc_ordered_workqueue("vkckpt", 0);
+	if (!vk_wq || os_pipe(vk_sock, 1, 1))
+		return -ENOMEM;
+	os_set_fd_block(vk_sock[0], 0);
+	os_set_fd_block(vk_sock[1], 0);
+	if (um_request_irq(UM_IRQ_ALLOC, vk_sock[0], IRQ_READ, vk_interrupt, 0, "vkckpt", vk_sock) < 0)
+		return -EIO;
+	um_vkckpt_kick_fd = vk_sock[1];
+	register_pm_notifier(&vk_pm_block);
+	return um_vkckpt_arm();		/* a signal latched since exec comes in here */
+}
+/* behind vector_init, which is a late_initcall too */
+late_initcall_sync(vkckpt_init);
+
+static void vkckpt_exit(void)
+{
+	if (uml_exitcode != VK_EXIT_SUSPENDED)
+		um_vkckpt_disks_end();
+}
+__uml_exitcall(vkckpt_exit);

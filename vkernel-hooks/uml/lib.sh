@@ -1,0 +1,68 @@
+# Sourced by the demonstration and the tests of User Mode Linux, in the top folder of the project. Everything happens in $work.
+linux=$PWD/build/uml/linux
+vkckpt=$PWD/build/bin/vkckpt
+debian=$PWD/build/uml/debian.img
+
+uml_work() {
+	work=$(mktemp -d "${TMPDIR:-/tmp}/vkuml.XXXXXX")
+	mkdir -m 700 "$work/run" "$work/home"
+	mkdir "$work/host"
+	export VKCKPT_RUNDIR="$work/run" HOME="$work/home"
+	pids=
+}
+# The guest's disk: a copy of the Debian image.
+uml_disk() { cp --sparse=always --reflink=auto "$debian" "$work/disk.img"; }
+
+# uml_boot NAME ARGS...: starts a guest in the background with its console in $work/NAME.log; its pid in $pid.
+uml_boot() {
+	name=$1; shift
+	"$linux" mem="${mem:-384M}" umid="$name" vkckpt="$work/$name.vkckpt" root=/dev/ubda rw init=/sbin/vkinit con=null con0=null,fd:1 ssl=null \
+		quiet "$@" </dev/null >>"$work/$name.log" 2>&1 &
+	pid=$!
+	pids="$pids $pid"
+}
+# uml_thaw NAME ARGS...: the same from its image.
+uml_thaw() {
+	name=$1; shift
+	"$linux" thaw="$work/$name.vkckpt" "$@" </dev/null >>"$work/$name.log" 2>&1 &
+	pid=$!
+	pids="$pids $pid"
+}
+# uml_until NAME PATTERN SECONDS: until a line of the console matches; fails when the time is over or the guest has ended.
+uml_until() {
+	i=0
+	until grep -a -q -- "$2" "$work/$1.log" 2>/dev/null; do
+		i=$((i + 1))
+		[ $i -lt $(($3 * 10)) ] || { echo "no line '$2' on the console of $1 in $3 s" >&2; return 1; }
+		kill -0 "$pid" 2>/dev/null || { grep -a -q -- "$2" "$work/$1.log" && return 0; echo "$1 has ended before a line '$2'" >&2; return 1; }
+		sleep 0.1
+	done
+}
+# uml_until_armed NAME: until tools can find it.
+uml_until_armed() {
+	i=0
+	until "$vkckpt" list 2>/dev/null | grep -q "^$1 "; do
+		i=$((i + 1))
+		[ $i -lt 200 ] || { echo "$1 is not armed" >&2; return 1; }
+		kill -0 "$pid" 2>/dev/null || { echo "$1 has ended before it was armed" >&2; return 1; }
+		sleep 0.1
+	done
+}
+# uml_suspend NAME: suspends it and checks its exit status.
+uml_suspend() {
+	"$vkckpt" suspend "$1" || return 1
+	rc=0
+	wait "$pid" || rc=$?
+	[ $rc -eq 33 ] || { echo "$1 ended with status $rc, not 33" >&2; return 1; }
+}
+# uml_end NAME: waits for an orderly end.
+uml_end() {
+	rc=0
+	wait "$pid" || rc=$?
+	[ $rc -eq 0 ] || { echo "$1 ended with status $rc" >&2; return 1; }
+}
+uml_clean() {
+	for p in $pids; do kill -9 "$p" 2>/dev/null; done
+	wait 2>/dev/null
+	rm -rf "$work"
+}
