@@ -11,7 +11,8 @@ namespace minivk {
 
 namespace {
 
-static const char kZeros[4096] = {};
+const char kZeros[4096] = {};
+constexpr size_t kRandomMost = 1 << 20;	// of one read: it holds the kernel lock
 
 // null, zero, full, random and urandom differ in what a read and a write give.
 class SmallDevice final : public File {
@@ -31,7 +32,7 @@ long SmallDevice::read(Thread &, IoBuffer &to, uint64_t *)
 	if (number_ == kDevNull)
 		return 0;
 	long done = 0;
-	while (to.left()) {
+	while (to.left() && !(random && size_t(done) >= kRandomMost)) {
 		char bytes[sizeof kZeros];
 		const size_t n = std::min(sizeof bytes, to.left());
 		if (random)

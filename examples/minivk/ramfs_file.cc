@@ -120,12 +120,15 @@ int64_t RamFile::seek_data(uint64_t offset, bool hole) const
 	if (offset >= size_)
 		return -ENXIO;
 	for (uint64_t i = offset / kPage; i * kPage < size_; ++i) {
-		const auto it = chunks_.find(i / kChunkPages);
-		if (it == chunks_.end() && !hole) {
-			i |= kChunkPages - 1;
+		const auto it = chunks_.lower_bound(i / kChunkPages);
+		const bool here = it != chunks_.end() && it->first == i / kChunkPages;
+		if (!here && !hole) {
+			if (it == chunks_.end())
+				return -ENXIO;
+			i = it->first * kChunkPages - 1;
 			continue;
 		}
-		const bool data = it != chunks_.end() && it->second->frame[i % kChunkPages] != kNoFrame;
+		const bool data = here && it->second->frame[i % kChunkPages] != kNoFrame;
 		if (data != hole)
 			return int64_t(std::max(offset, i * kPage));
 	}

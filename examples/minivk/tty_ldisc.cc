@@ -88,7 +88,7 @@ bool Tty::receive_signal(uint8_t c)
 
 void Tty::end_line()
 {
-	lines_bytes_ += line_.size();
+	lines_bytes_ += line_.size() + 1;	// ends of file take room too
 	lines_.push_back(line_);
 	line_.clear();
 	changed.wake_all();
@@ -199,8 +199,10 @@ long Tty::take_line(IoBuffer &to)
 		return r;
 	lines_bytes_ -= size_t(r);
 	line.erase(0, size_t(r));
-	if (line.empty())
+	if (line.empty()) {
 		lines_.pop_front();
+		--lines_bytes_;
+	}
 	return r;
 }
 

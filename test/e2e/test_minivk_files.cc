@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "test/e2e/oracle.h"
 #include "test/e2e/vk.h"
 
 namespace {
@@ -62,6 +63,7 @@ TEST_CASE("files keep what is written, whole, appended, sparse and cut")
 	check("cd /tmp; echo one >f; echo two >>f; cat f; wc -c <f; : >f; wc -c <f", "one\ntwo\n8\n0\n");
 	check("cd /tmp; dd if=/dev/zero of=s bs=1 count=1 seek=100000000 2>/dev/null; stat -c '%s %b' s; "
 	      "truncate -s 5 s; wc -c <s; od -An -tx1 s", "100000001 8\n5\n 00 00 00 00 00\n");
+	check("cd /tmp; fallocate -l 10000 f; stat -c '%s %b' f; fallocate -l 5 g; wc -c <g", "10000 24\n5\n");
 	check("cd /tmp; seq 1 5000 >a; cp a b; cmp a b && echo same; dd if=a bs=7 2>/dev/null | cmp - a && echo same", "same\nsame\n");
 	check("cd /tmp; exec 3>keep; rm keep; echo text >&3; cat /proc/self/fd/3; ls", "text\n");
 	check("cd /tmp; set -C; echo 1 >x; echo 2 2>/dev/null >x || echo kept; cat x", "kept\n1\n");
@@ -79,6 +81,25 @@ TEST_CASE("directories, links and renames follow POSIX")
 	check("cd /tmp; echo 1 >a; echo 2 >b; mv a b; cat b; ls; ls b/ 2>&1; true", "1\nb\nls: b/: Not a directory\n");
 	check("cd /tmp; i=0; while [ $i -lt 500 ]; do : >f$i; i=$((i+1)); done; ls | wc -l; rm -r /tmp/*; ls | wc -l", "500\n0\n");
 	check("cd /tmp; ls $(printf %0300d 1) 2>&1 | sed 's/.*: //'", "File name too long\n");
+}
+
+TEST_CASE("a program's calls on files give the same results on the host and in the guest")
+{
+	const std::string root = vktest::guest_root("files");
+	FILE *host = popen((root + "/files").c_str(), "r");
+	REQUIRE(host);
+	std::string expected;
+	char bytes[4096];
+	for (size_t n; (n = fread(bytes, 1, sizeof bytes, host)) > 0;)
+		expected.append(bytes, n);
+	REQUIRE(pclose(host) == 0);
+	Spec spec;
+	spec.options = {"--root", root};
+	spec.program = {"/files"};
+	const Outcome guest = vktest::run(spec);
+	INFO(guest.err);
+	CHECK(guest.out == expected);
+	CHECK(guest.status == 0);
 }
 
 TEST_CASE("modes, owners and times are kept")
