@@ -199,7 +199,8 @@ bool Follower::step()
 	if (judge(status, ended))
 		return true;
 	cancel_if_due();
-	if (interrupts > 1 && outcome_.was_cancelled)
+	// The first interrupt may have been the cancellation itself.
+	if (outcome_.was_cancelled && interrupts > (outcome_.interrupted ? 1 : 0))
 		return finish(End::kAbandoned);
 	tell(status);
 	return false;

@@ -411,6 +411,29 @@ TEST_CASE("vkckpt suspend: an interrupt cancels the request", "[command]")
 	CHECK(web.words().result_reason == VKCKPT_R_CANCELLED);
 }
 
+TEST_CASE("vkckpt suspend: an interrupt during the wait for a cancellation gives up, and says that nothing is certain", "[command]")
+{
+	Place place;
+	StandIn web(place.run, "web", Script::kObey);
+	kill(web.pid(), SIGSTOP);
+	bool by_timeout = GENERATE(true, false);
+	auto tool = by_timeout ? place.start({"suspend", "-t", "1", "web"}) : place.start({"suspend", "web"});
+	if (!by_timeout) {
+		CHECK(tool->await_error("the process is stopped"));
+		kill(tool->pid(), SIGINT);
+		pause_ms(100);
+		CHECK(tool->running());
+	}
+	// Said once for the request and once for the cancellation.
+	CHECK(tool->await_error("kill -CONT"));
+	pause_ms(1100);
+	CHECK(tool->running());
+	kill(tool->pid(), SIGINT);
+	Ran ran = tool->finish();
+	CHECK(ran.status == 1);
+	CHECK(has(ran.err, "is not known"));
+}
+
 TEST_CASE("vkckpt suspend: a stopped process is named as such, and the request is still good", "[command]")
 {
 	Place place;
