@@ -42,7 +42,11 @@ void look_at_kernel()
 	uint64_t now = host_monotonic_ns(), next = 0;
 	uint64_t timer = next_timer_ns();
 	uint64_t timer_host = timer ? timer - uint64_t(k.monotonic_offset_ns) : 0;
-	bool due = timer && timer_host <= now && !host_any_idle();
+	bool due = timer && timer_host <= now;
+	if (due && host_any_idle()) {
+		host_wake_idle_cpu();	// it may sleep without knowing of this timer
+		due = false;
+	}
 	for (unsigned i = 0; i < k.cpu_count; i++) {
 		if (!host_in_guest(i))
 			continue;
