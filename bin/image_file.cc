@@ -104,12 +104,18 @@ std::vector<vkckpt_f_vcpu> ImageFile::vcpus() const
 	return out;
 }
 
-std::string Device::path() const
+std::string Device::string(const char *key) const
 {
 	for (const Setting &setting : settings)
-		if (setting.key == "path" && setting.type == VKCKPT_VALUE_STRING)
+		if (setting.key == key && setting.type == VKCKPT_VALUE_STRING)
 			return setting.text;
 	return "";
+}
+
+std::string Device::path() const
+{
+	const std::string frozen = string("fence_frozen");
+	return frozen.empty() ? string("path") : frozen;
 }
 
 // On the host of the checkpoint the disk must be the same file, unchanged; elsewhere at least of the same size.
@@ -159,7 +165,8 @@ DiskReport ImageFile::disk(const Device &device) const
 		report.sentence = "was changed since the checkpoint (DISK_CHANGED): the thaw will be refused";
 	} else {
 		report.state = DiskState::kWaiting;
-		report.sentence = "is suspended by this image: it can be thawed";
+		report.sentence = device.string("fence_frozen").empty() ? "is suspended by this image: it can be thawed" :
+		    "a copy was frozen with this image, " + printable(path) + ": it can be thawed, and will run on that copy";
 	}
 	return report;
 }

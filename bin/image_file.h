@@ -21,7 +21,8 @@ struct Device {
 	uint32_t version, policy;
 	bool fenced;		// a writable disk
 	std::vector<Setting> settings;
-	std::string path() const;	// of the disk's file, "" unknown
+	std::string path() const;	// of the file that a thaw uses (a frozen copy, if there is one), "" unknown
+	std::string string(const char *key) const;
 };
 struct Vmspace {
 	vkckpt_f_vmspace facts;

@@ -121,6 +121,8 @@ Status check_devices(Thaw &t)
 			return refuse(VKCKPT_R_DEVICE_UNKNOWN, subject, ENODEV);
 		}
 	}
+	for (size_t i = 0; i < head.count(VKCKPT_REC_DEVICE); i++)
+		source_follow_frozen(*head.sources()[i]);
 	for (size_t i = 0; i < t.config->override_count; i++)
 		VK_TRY(source_override(head.sources(), head.count(VKCKPT_REC_DEVICE), t.config->overrides[i]));
 	return success();

@@ -174,6 +174,18 @@ Status source_override(struct vkckpt_source *const *sources, size_t count, const
 	return fail(EINVAL, VKCKPT_R_OVERRIDE_UNKNOWN, kWhere, text);
 }
 
+void source_follow_frozen(struct vkckpt_source &source)
+{
+	const char *frozen = vkckpt_get_string(&source, "fence_frozen");
+	if (!frozen)
+		return;
+	for (uint32_t i = 0; i < source.count; i++)
+		if (source.entry[i].type == VKCKPT_VALUE_STRING && text_equal(source.entry[i].key, "path")) {
+			source.entry[i].value = frozen;
+			source.entry[i].bytes = static_cast<uint32_t>(text_length(frozen));
+		}
+}
+
 }  // namespace vk
 
 #define VK_EXPORT extern "C" __attribute__((visibility("default")))

@@ -43,5 +43,8 @@ Status source_parse(Arena &, const void *payload, size_t bytes, struct vkckpt_so
 // OVERRIDE_UNKNOWN: no such device or key, BAD_ARGUMENT: not of that form, not a number, or a key of bytes, LIMIT: too long.
 Status source_override(struct vkckpt_source *const *sources, size_t count, const char *override_text);
 
+// A checkpoint that continued froze this disk: key "path", if the class has one, names the frozen copy from here on.
+void source_follow_frozen(struct vkckpt_source &);
+
 }  // namespace vk
 #endif
