@@ -194,6 +194,7 @@ long ckpt_ask(CkptAction action) { return vkckpt_request(armed, VKCKPT_REQUEST(a
 
 void ckpt_end(bool suspended)
 {
+	vkckpt_block_signals();	// a SIGCKPT that comes too late must not change how we end
 	if (!suspended)
 		end_disk();
 	vkckpt_disarm(armed);
