@@ -390,7 +390,7 @@ static int vk_pm_notify(struct notifier_block *nb, unsigned long event, void *un
 	case PM_POST_SUSPEND:
 		if (vk_result == 1)
 			vk_announce();
-		um_vkckpt_notice_end(vk_result == 1);
+		um_vkckpt_notice_end(vk_captured || vk_result < 0 ? vk_result : -EBUSY);
 		break;
 	}
 	return NOTIFY_OK;

@@ -95,14 +95,13 @@ extern void um_vkckpt_frames(unsigned long first, unsigned int count, unsigned c
 extern int um_vkckpt_next_mm(unsigned long long *cursor, unsigned long long *id, int *pid, char *name,
 			     unsigned long *root, unsigned long *size);
 extern void um_vkckpt_map_vmalloc(void);	/* THAW: the kernel's page-wise mappings */
-extern void um_vkckpt_notice_begin(void);
 /* Called by um_suspend_ops. */
 extern int um_vkckpt_suspend_prepare(void);
 extern int um_vkckpt_suspend_enter(void);
 extern void um_vkckpt_suspend_finish(void);
 /* vkckpt_dev.c */
 extern int um_vkckpt_notice(void);		/* tells guest processes; 0 or -ECANCELED vetoed */
-extern void um_vkckpt_notice_end(int thawed);
+extern void um_vkckpt_notice_end(int result);	/* 0 committed and going on, 1 thawed, -errno */
 
 /* ---- one hook per owner of host state ---- */
 extern int phys_fd(void);
