@@ -27,8 +27,21 @@ Status check_dir(const char *path)
 }
 
 // An entry of a vkernel of this name that is dead (nobody holds its lock).
+// A process that is alive may be between creating its entry and locking it; only one of our own number is surely older than we are.
+bool may_be_starting(const char *entry)
+{
+	const char *dot = entry;
+	for (const char *p = entry; *p; p++)
+		if (*p == '.')
+			dot = p;
+	uint64_t pid;
+	return text_to_u64(dot + 1, &pid) && pid != (uint64_t)sys_getpid() && sys_kill((int)pid, 0) != -ESRCH;
+}
+
 void remove_if_dead(int dir, const char *name)
 {
+	if (may_be_starting(name))
+		return;
 	long fd = sys_openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return;

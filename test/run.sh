@@ -40,7 +40,9 @@ as_user() {
 	mkdir -p "$copy/build/test"
 	cp -R $B/bin $B/lib "$copy/build/"
 	cp -R $B/test/e2e $B/test/guests "$copy/build/test/"
-	cp -R test examples mk man include Makefile "$copy/"
+	cp -R test examples mk man include lib vkernel-hooks bin Makefile "$copy/"
+	mkdir -p "$copy/build/vkernel-hooks/linux"
+	cp $B/vkernel-hooks/linux/libvmspace.a "$copy/build/vkernel-hooks/linux/"
 	chown -R nobody "$copy"
 	before=$(wc -l <"$results")
 	: >"$log"
