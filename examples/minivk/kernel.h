@@ -8,7 +8,7 @@
 
 namespace minivk {
 
-constexpr unsigned kMaxCpus = 64;
+constexpr unsigned kMaxCpus = 32;	// of the engine
 
 // A deadline in RAM. The function runs on a vCPU under the kernel lock; it may arm the timer again.
 struct Timer {

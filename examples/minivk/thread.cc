@@ -191,7 +191,9 @@ void process_exit(Process &process, int32_t wait_status)
 	p.wait_status = wait_status;
 	while (!p.threads.empty()) {
 		Thread &t = *p.threads.back();
-		if (p.space->refs() > 1)	// somebody else may look at it: other processes that share the memory
+		if (p.space)
+			futex_exit_robust(t);
+		if (p.space && p.space->refs() > 1)	// somebody else may look at it: other processes that share the memory
 			futex_clear_child_tid(t);
 		thread_end(t);
 	}
@@ -221,7 +223,6 @@ void thread_exit(Thread &t, int32_t wait_status)
 {
 	Ref<Process> p = t.process;
 	if (p->threads.size() == 1) {
-		futex_exit_robust(t);
 		process_exit(*p, wait_status);
 		return;
 	}

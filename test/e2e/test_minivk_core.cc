@@ -25,7 +25,7 @@ struct Root {
 		fs::create_directories(path / "root/bin");
 		fs::copy_file("/bin/busybox", path / "root/bin/busybox");
 		fs::path guests = fs::path(vktest::minivk_path()).parent_path().parent_path() / "test/guests";
-		for (const char *name : {"threads", "avx", "signals", "forktree", "scatter", "vforkexec", "processes"})
+		for (const char *name : {"threads", "avx", "signals", "forktree", "scatter", "vforkexec", "processes", "sharing"})
 			fs::copy_file(guests / name, path / "root/bin" / name);
 	}
 	~Root() { fs::remove_all(path); }
@@ -83,6 +83,7 @@ TEST_CASE("guests that check themselves find nothing wrong, on one vCPU and on t
 			return o.out;
 		};
 		CHECK(count(run({"/bin/signals"}), ": ok\n") == 21);
+		CHECK(count(run({"/bin/sharing"}), ": ok\n") == 9);
 		CHECK(run({"/bin/avx"}).find("wrong: 0\n") == 0);
 		CHECK(run({"/bin/scatter", "64"}) == "pages 16384 wrong 0\n");
 		CHECK(count(run({"/bin/vforkexec"}), "open:0\n") == 10);
