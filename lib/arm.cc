@@ -1,6 +1,7 @@
 // ARM: everything that a vkernel is told is checked and copied here, and every buffer that a capture will need is sized and mapped here.
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 
@@ -41,6 +42,14 @@ bool is_name(const char *text)
 	return true;
 }
 
+// A descriptor's holes say which frames were never touched, so another file than that of the RAM would lose frames. What tells is
+// that it is no file or a shorter one, as when the field was forgotten and is the standard input.
+bool is_ram_file(int fd, uint64_t size_bytes)
+{
+	struct stat st;
+	return fd < 0 || (sys_fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size >= size_bytes);
+}
+
 // [address, address + bytes) does not wrap and lies in the lower half.
 bool is_range(const void *address, uint64_t bytes)
 {
@@ -70,6 +79,8 @@ Status check_segments(const struct vkckpt_config &c)
 			return bad_element("segments", i, ".size_bytes");
 		if (s.skip_bytes % VKCKPT_FRAME || s.skip_bytes >= s.size_bytes)
 			return bad_element("segments", i, ".skip_bytes");
+		if (!is_ram_file(s.fd, s.size_bytes))
+			return bad_element("segments", i, ".fd");
 		if (s.size_bytes > VKCKPT_MAX_SEGMENT_BYTES)
 			return bad_element("segments", i, ".size_bytes", ENOBUFS, VKCKPT_R_LIMIT);
 		for (size_t j = 0; j < i; j++)

@@ -65,7 +65,8 @@ const char *errno_name(int code)
 	}
 }
 
-bool is_host_reason(uint32_t reason) { return reason >= VKCKPT_R_NO_SPACE; }
+// Those where the errno says more than the reason.
+bool has_errno(uint32_t reason) { return reason >= VKCKPT_R_NO_SPACE || reason == VKCKPT_R_DEVICE_MISSING; }
 
 void sentence(const Status &status, char *out, size_t room)
 {
@@ -75,7 +76,7 @@ void sentence(const Status &status, char *out, size_t room)
 	if (status.subject[0] != '\0')
 		text.add(": ").add(status.subject);
 	text.add(": ").add(vkckpt_reason_text(status.reason));
-	if (is_host_reason(status.reason)) {
+	if (has_errno(status.reason)) {
 		const char *name = errno_name(status.code);
 		text.add(" (");
 		if (name)

@@ -40,7 +40,7 @@ constexpr ReasonText kReasons[] = {
 	    "something else lies there: start the thaw without address randomisation (setarch -R), or link the vkernel -no-pie" },
 
 	{ R(DEVICE_UNKNOWN), "the vkernel has no device class of this name", "thaw with a vkernel that has it" },
-	{ R(DEVICE_MISSING), "the device is not there", "provide it, or override its configuration (-o NAME.KEY=VALUE)" },
+	{ R(DEVICE_MISSING), "the device cannot be opened", "provide it, or override its configuration (-o NAME.KEY=VALUE)" },
 	{ R(OVERRIDE_UNKNOWN), "the image has no such device or key to override", "vkckpt info lists the devices and their keys" },
 	{ R(DISK_MISSING), "the disk is not there", "put it back, or say where it is (-o NAME.path=FILE)" },
 	{ R(DISK_CHANGED), "changed since the checkpoint",

@@ -14,14 +14,14 @@ int put(struct vkckpt_sink *sink, uint16_t type, const char *key, const void *va
 {
 	if (sink->error != 0)
 		return sink->error;
-	size_t key_bytes = text_length(key, VKCKPT_MAX_NAME + 1);
-	if (key_bytes == 0)
+	size_t key_bytes = key ? text_length(key, VKCKPT_MAX_NAME + 1) : 0;
+	if (key_bytes == 0 || (!value && bytes != 0))
 		sink->error = -EINVAL;
 	else if (key_bytes > VKCKPT_MAX_NAME || bytes > VKCKPT_MAX_VALUE || sink->count == VKCKPT_MAX_CONFIG ||
 	    padded(sizeof(vkckpt_f_value) + key_bytes + 1 + bytes) > sink->room - sink->used)
 		sink->error = -ENOBUFS;
 	if (sink->error != 0) {
-		(void)text_copy(sink->error_key, sizeof sink->error_key, key);
+		(void)text_copy(sink->error_key, sizeof sink->error_key, key ? key : "");
 		return sink->error;
 	}
 	struct vkckpt_f_value entry = { type, static_cast<uint16_t>(key_bytes + 1), static_cast<uint32_t>(bytes) };
@@ -138,6 +138,14 @@ Status source_parse(Arena &arena, const void *payload, size_t bytes, struct vkck
 	return success();
 }
 
+// `text: why`, with what a long path leaves of the text.
+static Status bad_override(const char *text, const char *why)
+{
+	char subject[64];
+	Text(subject, sizeof subject).add(text, text_length(text, 32)).add(": ").add(why);
+	return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "thaw: override", subject);
+}
+
 Status source_override(struct vkckpt_source *const *sources, size_t count, const char *text)
 {
 	static constexpr char kWhere[] = "thaw: override";
@@ -148,7 +156,7 @@ Status source_override(struct vkckpt_source *const *sources, size_t count, const
 	while (text[equal] != '\0' && text[equal] != '=')
 		equal++;
 	if (dot == 0 || text[dot] != '.' || text[equal] != '=' || equal == dot + 1)
-		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, kWhere, text);
+		return bad_override(text, "not NAME.KEY=VALUE");
 	size_t key_bytes = equal - dot - 1;
 	const char *value = text + equal + 1;
 	for (size_t s = 0; s < count; s++) {
@@ -160,9 +168,9 @@ Status source_override(struct vkckpt_source *const *sources, size_t count, const
 			if (text_length(entry.key) != key_bytes || __builtin_memcmp(entry.key, text + dot + 1, key_bytes) != 0)
 				continue;
 			if (entry.type == VKCKPT_VALUE_U64)
-				return text_to_u64(value, &entry.number) ? success() : fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, kWhere, text);
+				return text_to_u64(value, &entry.number) ? success() : bad_override(text, "not a number");
 			if (entry.type != VKCKPT_VALUE_STRING)
-				return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, kWhere, text);
+				return bad_override(text, "bytes have no override");
 			size_t length = text_length(value);
 			if (length > VKCKPT_MAX_PATH)
 				return fail(ENOBUFS, VKCKPT_R_LIMIT, kWhere, text, length);
@@ -197,10 +205,10 @@ VK_EXPORT int vkckpt_put_u64(struct vkckpt_sink *sink, const char *key, uint64_t
 
 VK_EXPORT int vkckpt_put_string(struct vkckpt_sink *sink, const char *key, const char *value)
 {
-	size_t length = vk::text_length(value, VKCKPT_MAX_PATH + 1);
+	size_t length = value ? vk::text_length(value, VKCKPT_MAX_PATH + 1) : 0;
 	if (length > VKCKPT_MAX_PATH && sink->error == 0) {
 		sink->error = -ENOBUFS;
-		(void)vk::text_copy(sink->error_key, sizeof sink->error_key, key);
+		(void)vk::text_copy(sink->error_key, sizeof sink->error_key, key ? key : "");
 	}
 	return vk::put(sink, VKCKPT_VALUE_STRING, key, value, length + 1);
 }

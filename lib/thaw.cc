@@ -16,6 +16,15 @@
 namespace vk {
 namespace {
 
+// What reading says of "the image", with its name.
+Status named(Status s, const struct vkckpt_thaw_config &c)
+{
+	bool unnamed = s.subject[0] == '\0' || text_equal(s.subject, "the image");
+	if (s.ok() || !unnamed || !c.path)
+		return s;
+	return fail(s.code, s.reason, s.where, c.path, s.number);
+}
+
 Status open_image(Thaw &t)
 {
 	const struct vkckpt_thaw_config &c = *t.config;
@@ -38,8 +47,8 @@ Status open_image(Thaw &t)
 		t.fd = (int)fd;
 		t.own_fd = true;
 	}
-	VK_TRY(t.reader.open(t.fd));
-	return t.reader.read_head();
+	VK_TRY(named(t.reader.open(t.fd), c));
+	return named(t.reader.read_head(), c);
 }
 
 // Gives back all that could be taken until the point of no return.
@@ -82,7 +91,7 @@ Status prepare(Thaw &t)
 	VK_TRY(thaw_open_devices(t));
 	if (t.config->dry_run)
 		return success();
-	VK_TRY(thaw_load(t));
+	VK_TRY(named(thaw_load(t), *t.config));
 	VK_TRY(thaw_make_context(t));
 	return disks_prepare_running(*t.ck);
 }

@@ -141,6 +141,15 @@ TEST_CASE("forged entries are DAMAGED", "[source]")
 	REQUIRE(slack.parse(-8).reason == VKCKPT_R_DAMAGED);
 }
 
+TEST_CASE("a null pointer instead of a key or a value is an error of the save hook", "[source]")
+{
+	Device value, key, bytes;
+	REQUIRE(vkckpt_put_string(value.sink(), "path", nullptr) == -EINVAL);
+	REQUIRE(std::string(value.sink()->error_key) == "path");
+	REQUIRE(vkckpt_put_u64(key.sink(), nullptr, 1) == -EINVAL);
+	REQUIRE(vkckpt_put_bytes(bytes.sink(), "state", nullptr, 4) == -EINVAL);
+}
+
 TEST_CASE("overrides change a key of the device they name", "[source]")
 {
 	Device a("disk0"), b("disk01");
@@ -181,4 +190,5 @@ TEST_CASE("overrides that cannot be are refused", "[source]")
 	REQUIRE(reason("disk0.state=x") == VKCKPT_R_BAD_ARGUMENT);
 	REQUIRE(reason("disk0.path=" + std::string(VKCKPT_MAX_PATH + 1, 'x')) == VKCKPT_R_LIMIT);
 	REQUIRE(reason("disk0.path=" + std::string(VKCKPT_MAX_PATH, 'x')) == 0);
+	REQUIRE(std::string(vk::source_override(&a.source, 1, "disk0.rate=fast").subject) == "disk0.rate=fast: not a number");
 }

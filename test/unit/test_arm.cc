@@ -35,6 +35,8 @@ TEST_CASE("arm names the field that is wrong")
 	SECTION("format") { v.config.pagetable_format = 99; expected = "BAD_ARGUMENT pagetable_format"; }
 	SECTION("segment") { v.segment.size_bytes = 5000; expected = "BAD_ARGUMENT segments[0].size_bytes"; }
 	SECTION("segment's place") { v.segment.address = v.ram() + 1; expected = "BAD_ARGUMENT segments[0].address"; }
+	SECTION("segment's descriptor is no file") { v.segment.fd = 99; expected = "BAD_ARGUMENT segments[0].fd"; }
+	SECTION("segment's file is too short") { v.segment.size_bytes += 4096; expected = "BAD_ARGUMENT segments[0].fd"; }
 	SECTION("segments overlap")
 	{
 		v.config.segments = two;
