@@ -1,0 +1,56 @@
+#!/bin/sh
+# test/soak.sh [CYCLES]: what takes too long for make test. The oracle at every trap of the long programs, then a shell job
+# under load that is suspended and thawed at random moments until there were CYCLES (1000) of them, each run's output
+# compared with that of an undisturbed run.
+set -eu
+cd "$(dirname "$0")/.."
+cycles=${1:-1000}
+bin=$(pwd)/build/bin
+dir=$(mktemp -d)
+vk=
+trap '[ -z "$vk" ] || kill -9 $vk 2>/dev/null; rm -rf "$dir"' EXIT
+trap 'exit 1' INT TERM
+export VKCKPT_RUNDIR="$dir/run"
+
+echo "== the oracle at every trap"
+ORACLE_DEEP=1 build/test/e2e/run '*survive*'
+
+job='echo begin $NONCE; mkdir /tmp/a; i=0; while [ $i -lt 40 ]; do i=$((i+1)); seq $i 400 | awk "{ s += \$1 * $i; print s }" | sort -rn |
+tee /tmp/a/$i | sha256sum; done; (cd /tmp && tar cf - a | gzip -9 | gunzip | tar tf - | sort | sha256sum); cat /tmp/a/* | sha256sum; echo end $NONCE'
+
+# boot OUT SIGNAL-MASK...: the job from its start; leg: from the image
+boot() { "$bin/minivk" -n 2 --name soak --image "$dir/soak.ckpt" -e "NONCE=$1" --console "log:$2" -- /bin/sh -c "$job"; }
+
+boot plain "$dir/plain"
+echo "== $cycles suspends at random moments"
+done_cycles=0 runs=0
+seed=$(date +%s)
+while [ "$done_cycles" -lt "$cycles" ]; do
+	runs=$((runs + 1))
+	rm -f "$dir/out"
+	boot "plain" "$dir/out" & vk=$!
+	while :; do
+		seed=$(( (seed * 1103515245 + 12345) % 2147483648 ))
+		sleep "0.$(printf %03d $((20 + seed / 65536 % 300)))"
+		rc=33
+		"$bin/vkckpt" suspend soak >/dev/null 2>"$dir/err" || rc=0
+		status=0; wait $vk || status=$?
+		vk=
+		if [ $status -eq 33 ]; then
+			done_cycles=$((done_cycles + 1))
+		elif [ $status -eq 0 ]; then
+			break	# it had ended, or ended before it was asked
+		else
+			echo "soak: run $runs ended with status $status after $done_cycles suspends: $(cat "$dir/err")" >&2
+			exit 1
+		fi
+		[ $rc -eq 33 ] || { echo "soak: suspended, but vkckpt said: $(cat "$dir/err")" >&2; exit 1; }
+		"$bin/minivk" --thaw "$dir/soak.ckpt" --console "log:$dir/out" & vk=$!
+	done
+	if ! cmp -s "$dir/plain" "$dir/out"; then
+		echo "soak: run $runs differs from an undisturbed one:" >&2
+		diff "$dir/plain" "$dir/out" >&2 || :
+		exit 1
+	fi
+done
+echo "soak: $done_cycles suspends and thaws in $runs runs, every output equal to that of an undisturbed run"
