@@ -1,4 +1,4 @@
-/* Many processes at once, each blocked in a chain of pipes; a token passes through all of them. Argument: how many (200). */
+/* Many processes at once, each blocked in a chain of pipes; a token passes through all of them. Arguments: how many (200), rounds (5). */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 int main(int argc, char **argv)
 {
-	int n = argc > 1 ? atoi(argv[1]) : 200, first[2], in, status, bad = 0;
+	int n = argc > 1 ? atoi(argv[1]) : 200, rounds = argc > 2 ? atoi(argv[2]) : 5, first[2], in, status, bad = 0;
 	if (pipe(first) != 0)
 		return 1;
 	in = first[0];
@@ -33,7 +33,7 @@ int main(int argc, char **argv)
 		close(link[1]);
 		in = link[0];
 	}
-	for (int round = 0; round < 5; round++) {
+	for (int round = 0; round < rounds; round++) {
 		int token = round;
 		if (write(first[1], &token, sizeof token) != sizeof token || read(in, &token, sizeof token) != sizeof token)
 			return printf("round %d broke\n", round), 1;

@@ -1,0 +1,365 @@
+// Processes, places and chains for the tests of suspend and thaw.
+#include "test/e2e/place.h"
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace vktest {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+int left_ms(Clock::time_point end)
+{
+	const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
+	return left > 0 ? int(left) : 0;
+}
+
+uint64_t chosen_seed()
+{
+	if (const char *seed = std::getenv("TEST_SEED"))
+		return std::strtoull(seed, nullptr, 10);
+	return std::random_device{}();
+}
+
+void take(int *fd, std::string *to)
+{
+	char bytes[65536];
+	const ssize_t n = read(*fd, bytes, sizeof bytes);
+	if (n > 0) {
+		to->append(bytes, size_t(n));
+	} else if (n == 0 || errno != EINTR) {
+		close(*fd);
+		*fd = -1;
+	}
+}
+
+}  // namespace
+
+Random::Random() : seed_(chosen_seed()), engine_(seed_) {}
+void Random::pause_us(uint64_t most) { usleep(useconds_t(below(most + 1))); }
+
+void pause_ms(int ms) { poll(nullptr, 0, ms); }
+
+bool await(const std::function<bool()> &condition)
+{
+	for (int i = 0; i < 6000; i++) {
+		if (condition())
+			return true;
+		pause_ms(10);
+	}
+	return false;
+}
+
+std::string contents(const std::string &path)
+{
+	std::ifstream file(path, std::ios::binary);
+	return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write_file(const std::string &path, const std::string &bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+bool has(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
+std::string tool_path() { return fs::path(minivk_path()).parent_path() / "vkckpt"; }
+
+Process::Process(const Setup &setup)
+{
+	int out[2] = {-1, setup.out}, err[2];
+	if ((setup.out < 0 && pipe2(out, O_CLOEXEC) != 0) || pipe2(err, O_CLOEXEC) != 0)
+		abort();
+	std::vector<char *> argv;
+	for (const std::string &word : setup.words)
+		argv.push_back(const_cast<char *>(word.c_str()));
+	argv.push_back(nullptr);
+	pid_ = fork();
+	if (pid_ == 0) {
+		setsid();
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		::signal(SIGPIPE, SIG_DFL);
+		dup2(setup.in >= 0 ? setup.in : open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
+		dup2(out[1], 1);
+		dup2(err[1], 2);
+		if (!setup.folder.empty() && chdir(setup.folder.c_str()) != 0)
+			_exit(126);
+		if (setup.before_exec)
+			setup.before_exec();
+		execv(argv[0], argv.data());
+		_exit(127);
+	}
+	session_ = pid_;
+	if (setup.out < 0)
+		close(out[1]);
+	close(err[1]);
+	out_ = out[0];
+	err_ = err[0];
+}
+
+Process::~Process()
+{
+	if (pid_ > 0) {
+		kill(pid_, SIGKILL);
+		waitpid(pid_, nullptr, 0);
+	}
+	for (int fd : {out_, err_})
+		if (fd >= 0)
+			close(fd);
+}
+
+bool Process::running() const
+{
+	siginfo_t info{};
+	return pid_ > 0 && waitid(P_PID, id_t(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
+}
+
+void Process::signal(int number) const
+{
+	if (pid_ > 0)
+		kill(pid_, number);
+}
+
+bool Process::pump(int timeout_ms)
+{
+	if (out_ < 0 && err_ < 0)
+		return false;
+	pollfd fds[2] = {{out_, POLLIN, 0}, {err_, POLLIN, 0}};
+	if (poll(fds, 2, timeout_ms) <= 0)
+		return false;
+	if (out_ >= 0 && fds[0].revents)
+		take(&out_, &outcome_.out);
+	if (err_ >= 0 && fds[1].revents)
+		take(&err_, &outcome_.err);
+	return true;
+}
+
+bool Process::expect(const std::string &text, int deadline_s)
+{
+	const auto end = Clock::now() + std::chrono::seconds(deadline_s);
+	for (;;) {
+		const size_t at = outcome_.out.find(text, matched_);
+		if (at != std::string::npos) {
+			matched_ = at + text.size();
+			return true;
+		}
+		if (!pump(left_ms(end)))
+			return false;
+	}
+}
+
+void Process::read_for(int ms)
+{
+	const auto end = Clock::now() + std::chrono::milliseconds(ms);
+	while (left_ms(end))
+		if (!pump(left_ms(end)))
+			pause_ms(left_ms(end));
+}
+
+Outcome Process::end(int deadline_s)
+{
+	const auto end = Clock::now() + std::chrono::seconds(deadline_s);
+	while ((out_ >= 0 || err_ >= 0) && left_ms(end))
+		pump(left_ms(end));
+	int status = 0;
+	pid_t done;
+	while ((done = waitpid(pid_, &status, WNOHANG)) == 0 && left_ms(end))
+		pause_ms(1);
+	if (done == 0) {
+		kill(pid_, SIGKILL);
+		waitpid(pid_, nullptr, 0);
+	}
+	pid_ = -1;
+	outcome_.status = done == 0 ? -1 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	return outcome_;
+}
+
+std::string survivors(pid_t session)
+{
+	std::string found;
+	for (const auto &entry : fs::directory_iterator("/proc")) {
+		const std::string name = entry.path().filename();
+		if (name.find_first_not_of("0123456789") != std::string::npos)
+			continue;
+		const std::string stat = contents(entry.path() / "stat");
+		const size_t place = stat.rfind(')');
+		char state = 0;
+		int parent = 0, group = 0, of = 0;
+		if (place != std::string::npos && sscanf(stat.c_str() + place + 1, " %c %d %d %d", &state, &parent, &group, &of) == 4
+		    && of == session && state != 'Z')
+			found += stat.substr(0, place + 3) + "; ";
+	}
+	return found;
+}
+
+Place::Place() { setenv("VKCKPT_RUNDIR", run_dir().c_str(), 1); }
+Place::~Place() { unsetenv("VKCKPT_RUNDIR"); }
+
+std::vector<std::string> Place::boot_words(const std::vector<std::string> &program, const std::vector<std::string> &options) const
+{
+	std::vector<std::string> words = {minivk_path(), "-m", "64m", "--name", "vk", "--image", image()};
+	words.insert(words.end(), options.begin(), options.end());
+	words.push_back("--");
+	words.insert(words.end(), program.begin(), program.end());
+	return words;
+}
+
+Child Place::boot(const std::vector<std::string> &program, const std::vector<std::string> &options) const
+{
+	return std::make_unique<Process>(Process::Setup{.words = boot_words(program, options), .folder = path()});
+}
+
+Child Place::sh(const std::string &script, const std::vector<std::string> &options) const
+{
+	static const std::string functions = "read a b c thaws </dev/vkckpt; "
+	    "thawed() { while read a b c now </dev/vkckpt; [ $now = $thaws ]; do sleep 0.05; done; thaws=$now; }; ";
+	return boot({"/bin/sh", "-c", functions + script}, options);
+}
+
+std::vector<std::string> Place::thaw_words(const std::vector<std::string> &options, const std::string &from) const
+{
+	std::vector<std::string> words = {minivk_path(), "--thaw", from.empty() ? image() : from};
+	words.insert(words.end(), options.begin(), options.end());
+	return words;
+}
+
+Child Place::thaw(const std::vector<std::string> &options, const std::string &from) const
+{
+	return std::make_unique<Process>(Process::Setup{.words = thaw_words(options, from), .folder = path()});
+}
+
+Outcome Place::thawed(const std::vector<std::string> &options, const std::string &from) const { return thaw(options, from)->end(); }
+
+Outcome Place::tool(std::vector<std::string> words) const
+{
+	words.insert(words.begin(), tool_path());
+	return Process({.words = words, .folder = path()}).end();
+}
+
+vkckpt_run_entry Place::entry(pid_t pid) const
+{
+	vkckpt_run_entry words = {};
+	const std::string bytes = contents(run_dir() + "/vk." + std::to_string(pid));
+	if (bytes.size() == sizeof words)
+		memcpy(&words, bytes.data(), sizeof words);
+	return words;
+}
+
+std::string Place::make_disk(uint64_t bytes, const std::string &name) const
+{
+	const std::string disk = dir_ / name;
+	write_file(disk, "");
+	fs::resize_file(disk, bytes);
+	return disk;
+}
+
+std::string suspend(Process &process)
+{
+	process.signal(VKCKPT_SIGCKPT);
+	const Outcome o = process.end();
+	return o.status == VKCKPT_EXIT_SUSPENDED ? "" : "status " + std::to_string(o.status) + ": " + o.err;
+}
+
+std::string full_root(const std::vector<std::string> &guests)
+{
+	static Scratch all;
+	std::string name = "root";
+	for (const std::string &guest : guests)
+		name += "-" + guest;
+	const fs::path root = all / name;
+	if (fs::exists(root))
+		return root;
+	for (const char *folder : {"bin", "tmp", "etc", "root"})
+		fs::create_directories(root / folder);
+	fs::copy_file("/bin/busybox", root / "bin/busybox");
+	const Outcome applets = Process({.words = {"/bin/busybox", "--list"}}).end();
+	for (size_t at = 0, end; (end = applets.out.find('\n', at)) != std::string::npos; at = end + 1)
+		if (const std::string applet = applets.out.substr(at, end - at); applet != "busybox")
+			fs::create_symlink("busybox", root / "bin" / applet);
+	for (const std::string &guest : guests)
+		fs::copy_file(fs::path(minivk_path()).parent_path().parent_path() / "test/guests" / guest, root / guest);
+	return root;
+}
+
+namespace {
+
+// One run of a Case with its legs.
+struct Chain {
+	const Case &what;
+	Random &random;
+	Place place;
+	std::string secret;
+	Run run;
+	unsigned early = 0;	// signals that came between fork and the first instruction of minivk
+
+	Chain(const Case &c, Random &r) : what(c), random(r), secret(std::to_string(std::random_device{}()) + "0711") {}
+
+	Child first()
+	{
+		std::vector<std::string> options = {"-e", "NONCE=" + secret, "-n", std::to_string(what.cpus)};
+		if (!what.root.empty())
+			options.insert(options.end(), {"--root", what.root});
+		options.insert(options.end(), what.options.begin(), what.options.end());
+		Child child = place.boot(what.program, options);
+		if (!child->expect(secret))
+			run.trouble = "the guest did not start: " + child->err();
+		return child;
+	}
+	// Ends the leg; false: it was the last one.
+	bool leg(Process &child)
+	{
+		const Outcome o = child.end(180);
+		run.out += o.out;
+		run.status = o.status;
+		if (o.status == VKCKPT_EXIT_SUSPENDED) {
+			++run.legs;
+			return true;
+		}
+		// A SIGCKPT before the first instruction of a thaw ends it, and it was no leg at all.
+		if (o.status == 128 + VKCKPT_SIGCKPT && run.legs > 1 && o.out.empty() && ++early < 50)
+			return true;
+		if (o.status != 0)
+			run.trouble = "leg " + std::to_string(run.legs) + ": status " + std::to_string(o.status) + ": " + o.err;
+		return false;
+	}
+	Run done()
+	{
+		size_t found = 0;
+		for (size_t at; (at = run.out.find(secret)) != std::string::npos; found++)
+			run.out.replace(at, secret.size(), "NONCE");
+		if (run.trouble.empty() && found != 2)
+			run.trouble = "the nonce was printed " + std::to_string(found) + " times, not twice; output: " + run.out;
+		return run;
+	}
+};
+
+}  // namespace
+
+Run suspended_at_random(const Case &c, unsigned suspends, unsigned most_ms, Random &random)
+{
+	Chain chain(c, random);
+	Child child = chain.first();
+	bool goes_on = chain.run.trouble.empty();
+	while (goes_on && chain.run.legs <= suspends) {
+		child->read_for(int(random.below(most_ms + 1)));
+		child->signal(VKCKPT_SIGCKPT);
+		goes_on = chain.leg(*child);
+		if (goes_on)
+			child = chain.place.thaw();
+	}
+	if (goes_on)
+		chain.leg(*child);
+	return chain.done();
+}
+
+}  // namespace vktest
