@@ -336,11 +336,12 @@ TEST_CASE("a checkpoint that continues freezes each writable disk where reflinks
 		REQUIRE(inspect(frozen).state == VKCKPT_DISK_SUSPENDED);
 		v.disarm();
 		v.drop_ram();
+		std::string original = "disk0.path=" + disk;
+		v.overrides.push_back(original.c_str());
 		REQUIRE(v.thaw(v.image) < 0);	// the original runs on
 		REQUIRE(v.err.reason == VKCKPT_R_DISK_IN_USE);
-		std::string override_text = "disk0.path=" + frozen;
-		v.overrides.push_back(override_text.c_str());
-		int r = v.thaw(v.image);
+		v.overrides.clear();
+		int r = v.thaw(v.image);	// on the frozen copy
 		INFO(v.err.message);
 		REQUIRE(r == 0);
 		REQUIRE(inspect(frozen).state == VKCKPT_DISK_RUNNING);
