@@ -15,8 +15,10 @@ struct vkckpt_config vkernel_config(Thaw &t)
 {
 	const struct vkckpt_f_identity &id = t.reader.head().identity();
 	struct vkckpt_config c = t.config->vkernel;
-	if (!c.image_path && c.image_fd < 0)
-		c.image_path = t.config->path;
+	if (!c.image_path && c.image_fd < 0) {
+		Text(t.default_image, sizeof t.default_image).add(id.name).add(".ckpt");
+		c.image_path = t.config->path ? t.config->path : t.default_image;
+	}
 	c.name = id.name;
 	c.vcpu_count = id.vcpu_count;
 	c.segments = t.segments;

@@ -28,6 +28,7 @@ struct Thaw {
 	struct vkckpt_device devices[VKCKPT_MAX_DEVICES] = {};
 	struct vkckpt_error device_error = {};		// what a class said, if it said anything
 
+	char default_image[VKCKPT_MAX_NAME + 8] = {};	// NAME.ckpt
 	struct vkckpt *ck = nullptr;			// the new vkernel, not published yet
 	struct vkckpt_thaw_info info = {};
 };

@@ -167,8 +167,6 @@ int ckpt_thaw(const Options &o)
 	c.size = sizeof c;
 	c.vkernel = base_config(o);
 	set_image(o.thaw, 0, &c.path, &c.fd);
-	if (!c.path && !c.vkernel.image_path && c.vkernel.image_fd < 0)
-		c.vkernel.image_path = "minivk.ckpt";	// no file to suspend to again: that of a vkernel without a name
 	c.classes = device_classes(&c.class_count);
 	c.overrides = o.overrides.data();
 	c.override_count = o.overrides.size();

@@ -284,8 +284,9 @@ uint64_t vkckpt_thaw_count(const struct vkckpt *);
 
 struct vkckpt_thaw_config {
 	size_t size;
-	struct vkckpt_config vkernel;	/* as at boot: program, build id, layout, hooks, image_path (NULL: the image's own) ... .
-					   segments, regions, devices, name and vcpu_count come from the image */
+	struct vkckpt_config vkernel;	/* as at boot: program, build id, layout, hooks, image_path (NULL: `path', or NAME.ckpt in
+					   the working directory if there is none) ... . segments, regions, devices, name and
+					   vcpu_count come from the image */
 	const char *path;		/* the image; NULL with fd */
 	int fd;				/* -1, or a descriptor to read it from (pipe or file) */
 	const struct vkckpt_device_class *const *classes;
