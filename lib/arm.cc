@@ -282,6 +282,8 @@ Status copy_config(struct vkckpt &ck, const struct vkckpt_config &c, const Birth
 	} else {
 		ck.build_id_bytes = (uint32_t)program_build_id(ck.build_id, sizeof ck.build_id);
 	}
+	if (c.resume_kind == VKCKPT_RESUME_CONTEXT && program_is_relocated())
+		return bad("resume_kind: contexts need a program linked -no-pie");
 	if (ck.build_id_bytes == 0 && (c.region_count || c.resume_kind == VKCKPT_RESUME_CONTEXT))
 		return bad("build_id: the program has none (link with -Wl,--build-id)");
 	ck.layout = digest_of(c.layout, c.layout_count * sizeof *c.layout);

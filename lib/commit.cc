@@ -53,6 +53,17 @@ Result<int> create_part(const char *part)
 	return fail(EBUSY, VKCKPT_R_IMAGE_IN_USE, kWhere, part);
 }
 
+// The image replaces what has its name: never a device, a pipe or a folder.
+Status check_target(const char *path)
+{
+	struct stat st;
+	if (sys_stat(path, &st) < 0 || S_ISREG(st.st_mode))
+		return success();
+	char subject[64];
+	Text(subject, sizeof subject).add(path, text_length(path, 40)).add(": not a regular file");
+	return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, kWhere, subject);
+}
+
 // Around the page cache where that is possible: faster, and what the host has cached stays cached. Some file systems take the flag and
 // refuse the writes: one block, overwritten later, tells. block: 4096 bytes, aligned.
 void write_around_cache(int fd, const void *block)
@@ -74,6 +85,7 @@ Status image_file_open(struct vkckpt &ck, ImageFile &file)
 		return success();
 	}
 	file.final = ck.image_path;
+	VK_TRY(check_target(file.final));
 	if (ck.reserve_held) {	// the room set aside at arm is for this
 		Text(file.part, sizeof file.part).add(ck.image_path).add(".reserve");
 		sys_unlink(file.part);

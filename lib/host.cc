@@ -60,8 +60,14 @@ Program running_program()
 	if (!program.head)
 		program.count = 0;
 	for (uint64_t i = 0; i < program.count; i++)
-		if (program.head[i].p_type == PT_PHDR)
+		if (program.head[i].p_type == PT_PHDR) {
 			program.bias = (uint64_t)program.head - program.head[i].p_vaddr;
+			return program;
+		}
+	// A static program has no PT_PHDR. Its headers are loaded with the start of the file, where they follow the ELF header.
+	for (uint64_t i = 0; i < program.count; i++)
+		if (program.head[i].p_type == PT_LOAD && program.head[i].p_offset == 0)
+			program.bias = (uint64_t)program.head - sizeof(Elf64_Ehdr) - program.head[i].p_vaddr;
 	return program;
 }
 
@@ -162,6 +168,8 @@ size_t program_build_id(uint8_t *out, size_t room)
 	}
 	return 0;
 }
+
+bool program_is_relocated() { return running_program().bias != 0; }
 
 bool program_owns(uint64_t address, uint64_t bytes)
 {

@@ -24,6 +24,8 @@ size_t program_build_id(uint8_t *out, size_t room);
 // Value of an environment variable as the process was started with. False: not there (or over room).
 bool start_environment(const char *name, char *out, size_t room);
 
+// It runs elsewhere than where it was linked to (a PIE), and elsewhere again the next time.
+bool program_is_relocated();
 // The range lies in one writable segment (.data, .bss) of the running program.
 bool program_owns(uint64_t address, uint64_t bytes);
 

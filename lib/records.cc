@@ -73,6 +73,20 @@ Status write_regions(struct vkckpt &ck)
 	return success();
 }
 
+// In an image, counted from the stack's upper end.
+static bool is_saved(const struct vkckpt &ck, uint64_t stack)
+{
+	for (size_t i = 0; i < ck.config.segment_count; i++) {
+		const struct vkckpt_segment &s = ck.segments[i];
+		if (uint64_t start = (uint64_t)s.address + s.skip_bytes; stack > start && stack - start <= s.size_bytes - s.skip_bytes)
+			return true;
+	}
+	for (size_t i = 0; i < ck.config.region_count; i++)
+		if (uint64_t start = (uint64_t)ck.regions[i].address; stack > start && stack - start <= ck.regions[i].size_bytes)
+			return true;
+	return false;
+}
+
 Status write_vcpus(struct vkckpt &ck)
 {
 	for (uint32_t i = 0; i < ck.config.vcpu_count; i++) {
@@ -80,6 +94,8 @@ Status write_vcpus(struct vkckpt &ck)
 		memset(&vcpu, 0, sizeof vcpu);
 		vcpu.number = i;
 		bool context = ck.config.resume_kind == VKCKPT_RESUME_CONTEXT;
+		if (context && !is_saved(ck, ck.vcpus[i].context.rsp))
+			return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "capture", "a vCPU's stack lies in neither RAM nor a region", i);
 		vcpu.kind = context ? VKCKPT_VCPU_CONTEXT : VKCKPT_VCPU_ENTRY;
 		vcpu.state_bytes = context ? sizeof(struct vkckpt_f_context) : 0;
 		VK_TRY(ck.writer.record(VKCKPT_REC_VCPU, &vcpu, sizeof vcpu, &ck.vcpus[i].context, vcpu.state_bytes));

@@ -156,6 +156,17 @@ TEST_CASE("an image whose folder is missing is a warning, not an error")
 	CHECK(v.last_resumed.reason == VKCKPT_R_NOT_FOUND);
 }
 
+TEST_CASE("an image never replaces what is no file")
+{
+	Vkernel v;
+	REQUIRE(mkfifo(v.image.c_str(), 0600) == 0);
+	REQUIRE(v.arm() == 0);
+	REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_RESUMED);
+	CHECK(v.last_resumed.reason == VKCKPT_R_BAD_ARGUMENT);
+	struct stat st;
+	CHECK((stat(v.image.c_str(), &st) == 0 && S_ISFIFO(st.st_mode)));
+}
+
 TEST_CASE("the image is written under another name, 0600, and replaces the old one whole")
 {
 	Vkernel v;
