@@ -8,6 +8,7 @@
 #include "lib/export.h"
 #include "lib/context.h"
 #include "lib/host.h"
+#include "lib/image_check.h"
 #include "lib/signals.h"
 #include "lib/sys.h"
 #include "lib/text.h"
@@ -139,8 +140,6 @@ Status check_devices(const struct vkckpt_config &c)
 
 Status check_config(const struct vkckpt_config &c)
 {
-	if (c.size != sizeof c)
-		return bad("size", c.size);
 	if (!is_name(c.program))
 		return bad("program");
 	if (!is_name(c.name))
@@ -163,6 +162,10 @@ Status check_config(const struct vkckpt_config &c)
 		return bad("layout_count", c.layout_count);
 	if (!c.hooks || c.hooks->size == 0 || c.hooks->size > sizeof *c.hooks)
 		return bad("hooks");
+	if (c.workers > VKCKPT_MAX_WORKERS)
+		return too_many("workers", c.workers);
+	if (c.codec != 0 && c.codec != VKCKPT_CODEC_RAW && c.codec != VKCKPT_CODEC_LZ4)
+		return bad("codec", c.codec);
 	VK_TRY(check_segments(c));
 	VK_TRY(check_regions(c));
 	return check_devices(c);
@@ -193,8 +196,14 @@ uint64_t largest_segment(const struct vkckpt_config &c)
 	return largest;
 }
 
+uint64_t chunk_count(const ImageShape &shape)
+{
+	uint64_t first[VKCKPT_MAX_SEGMENTS + VKCKPT_MAX_REGIONS + 1];
+	return first_chunks(shape, first);
+}
+
 // Mirrors take_memory line by line; the arena traps if they differ.
-size_t memory_bytes(const struct vkckpt_config &c, const ImageShape &shape)
+size_t memory_bytes(const struct vkckpt_config &c, const ImageShape &shape, unsigned workers)
 {
 	size_t bytes = Arena::room(sizeof(struct vkckpt), 4096) + Arena::room(4096, 4096);
 	bytes += Arena::room(c.segment_count * sizeof(struct vkckpt_segment));
@@ -204,6 +213,9 @@ size_t memory_bytes(const struct vkckpt_config &c, const ImageShape &shape)
 	bytes += Arena::room(kGuardBytes + kCaptureStackBytes, 4096) + 2 * Arena::room(kPlanFrames);
 	bytes += Arena::room((c.device_count + 1) * sizeof(DiskStep)) + Arena::room(VKCKPT_MAX_RECORD, 4096);
 	bytes += walk_scratch_bytes(largest_segment(c)) + ImageWriter::arena_bytes(shape);
+	bytes += Crew::arena_bytes(workers) + Arena::room(workers * sizeof(GroupBuilder));
+	bytes += (workers - 1) * GroupBuilder::arena_bytes() + Arena::room(workers * size_t{VKCKPT_CHUNK}, 4096);
+	bytes += Arena::room(chunk_count(shape) * sizeof(PlanChunk));
 	return bytes;
 }
 
@@ -222,7 +234,7 @@ uint8_t *take_stack(Arena &arena, size_t bytes)
 	return base + kGuardBytes + bytes;
 }
 
-void take_memory(struct vkckpt &ck, const struct vkckpt_config &c, const ImageShape &shape)
+void take_memory(struct vkckpt &ck, const struct vkckpt_config &c, const ImageShape &shape, unsigned workers)
 {
 	Arena &arena = ck.arena;
 	ck.segments = arena.take_array<struct vkckpt_segment>(c.segment_count);
@@ -248,6 +260,12 @@ void take_memory(struct vkckpt &ck, const struct vkckpt_config &c, const ImageSh
 	ck.record = static_cast<uint8_t *>(arena.take(VKCKPT_MAX_RECORD, 4096));
 	walk_scratch_init(ck.walk, arena, largest_segment(c));
 	ck.writer.init(arena, shape);
+	ck.crew.init(arena, workers);
+	ck.builders = arena.take_array<GroupBuilder>(workers);
+	for (unsigned i = 0; i < workers - 1; i++)
+		(new (&ck.builders[i]) GroupBuilder())->init(arena);
+	ck.copies = static_cast<uint8_t *>(arena.take(workers * size_t{VKCKPT_CHUNK}, 4096));
+	ck.plan = arena.take_array<PlanChunk>(chunk_count(shape));
 }
 
 // --- copying
@@ -297,6 +315,8 @@ Status copy_config(struct vkckpt &ck, const struct vkckpt_config &c, const Birth
 	ck.config.build_id = ck.build_id;
 	ck.config.build_id_bytes = ck.build_id_bytes;
 	ck.config.layout = nullptr;
+	if (!ck.config.codec)
+		ck.config.codec = VKCKPT_CODEC_LZ4;
 	if (!ck.config.quiesce_timeout_ns)
 		ck.config.quiesce_timeout_ns = kQuiesceTimeout;
 	if (!ck.config.notice_timeout_ns)
@@ -389,19 +409,26 @@ void reserve_again(struct vkckpt &ck)
 	entry.warning_reason = s.reason;
 }
 
-Status context_make(const struct vkckpt_config &config, const Birth &birth, struct vkckpt **out)
+Status context_make(const struct vkckpt_config &given, const Birth &birth, struct vkckpt **out)
 {
+	if (given.size != sizeof given && given.size != offsetof(struct vkckpt_config, workers))
+		return bad("size", given.size);
+	struct vkckpt_config config = {};	// what a shorter one does not have is 0
+	memcpy(&config, &given, given.size);
 	VK_TRY(check_config(config));
 	ImageShape shape = shape_of(config);
+	unsigned workers = Crew::workers_for(config.workers);
 	Arena arena;
-	VK_TRY(arena.map(memory_bytes(config, shape), Prefault::yes));
+	VK_TRY(arena.map(memory_bytes(config, shape, workers), Prefault::yes));
 	struct vkckpt *ck = new (arena.take(sizeof(struct vkckpt), 4096)) struct vkckpt();
 	ck->arena = arena;
 	void *page = ck->arena.take(4096, 4096);
-	take_memory(*ck, config, shape);
+	take_memory(*ck, config, shape, workers);
 	Status s = copy_config(*ck, config, birth);
 	if (s.ok())
 		s = make_entry(*ck, page);
+	if (s.ok())
+		s = ck->crew.start();
 	if (!s.ok()) {
 		context_destroy(ck);
 		return s;
@@ -420,6 +447,7 @@ void context_publish(struct vkckpt &ck)
 
 void context_destroy(struct vkckpt *ck)
 {
+	ck->crew.stop();
 	ck->run.withdraw();
 	if (ck->reserve_held) {
 		char path[VKCKPT_MAX_PATH + 16];

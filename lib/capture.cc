@@ -7,6 +7,7 @@
 #include "lib/commit.h"
 #include "lib/context.h"
 #include "lib/disks.h"
+#include "lib/encode.h"
 #include "lib/plan.h"
 #include "lib/records.h"
 #include "lib/signals.h"
@@ -28,10 +29,13 @@ Status write_image(struct vkckpt &ck, ImageFile &file)
 	VK_TRY(write_regions(ck));
 	VK_TRY(write_vcpus(ck));
 	VK_TRY(ck.writer.head_end());
+	plan_ram(ck);
 	uint64_t walked = sys_clock_ns(CLOCK_MONOTONIC);
 	ck.run.phase(VKCKPT_PHASE_WRITE);
 	VK_TRY(write_ram(ck));
 	struct vkckpt_f_stats &stats = ck.writer.stats();
+	stats.workers = ck.crew.workers();
+	stats.codec = ck.config.codec;
 	stats.quiesce_ns = began - ck.quiesce_began_ns;
 	stats.walk_ns = walked - began;
 	stats.write_ns = sys_clock_ns(CLOCK_MONOTONIC) - walked;

@@ -8,6 +8,7 @@
 
 #include "lib/arena.h"
 #include "lib/atomic.h"
+#include "lib/crew.h"
 #include "lib/image_writer.h"
 #include "lib/replace.h"
 #include "lib/rundir.h"
@@ -37,6 +38,13 @@ struct Vcpu {
 struct Birth {
 	struct vkckpt_uuid vkernel_id, generation;
 	uint64_t thaw_count;
+};
+
+// One chunk that the image will hold (plan.cc).
+struct PlanChunk {
+	uint32_t chunk;				// number in its object
+	uint16_t object, mask;
+	uint8_t page_class[VKCKPT_CHUNK_FRAMES];
 };
 
 // The fence of one writable disk during one capture or thaw (disks.cc). One per device; sidecar and temporary are paths.
@@ -97,6 +105,11 @@ struct vkckpt {
 	uint8_t *record;			// VKCKPT_MAX_RECORD, for payloads
 	vk::WalkScratch walk;
 	vk::ImageWriter writer;
+	vk::Crew crew;
+	vk::GroupBuilder *builders;		// of workers 1, 2 ...; worker 0 has the writer's own
+	uint8_t *copies;			// VKCKPT_CHUNK for each worker, for chunks of regions
+	vk::PlanChunk *plan;			// room for every chunk there is
+	uint64_t plan_count;
 	vk::RunEntry run;
 	int reserve_held;			// config.reserve_image: the reserve file lies there
 };

@@ -100,7 +100,7 @@ void GroupBuilder::add_stored(const ChunkSource &source, uint16_t mask)
 	size_t start = (data_bytes_ + 15) & ~size_t{15};
 	VK_CHECK(start + bytes <= kDataRoom);
 	__builtin_memset(data_ + data_bytes_, 0, start - data_bytes_);
-	size_t stored = lz4_encode(lz4_state_, frames, bytes, data_ + start, bytes - 1);
+	size_t stored = codec_ == VKCKPT_CODEC_LZ4 ? lz4_encode(lz4_state_, frames, bytes, data_ + start, bytes - 1) : 0;
 	struct vkckpt_f_chunk &chunk = descriptor(source, mask, stored ? VKCKPT_CODEC_LZ4 : VKCKPT_CODEC_RAW);
 	if (stored == 0) {
 		__builtin_memcpy(data_ + start, frames, bytes);

@@ -22,13 +22,14 @@ struct ChunkSource {
 
 class GroupBuilder {
 public:
-	// Full when this much is stored: big writes, and a reader's buffer that stays small.
-	static constexpr size_t kFullBytes = 8 << 20;
+	// Full when this much is stored: writes big enough for any disk, and each worker has a buffer of this size all the time.
+	static constexpr size_t kFullBytes = 2 << 20;
 	static constexpr size_t kDataRoom = kFullBytes + VKCKPT_CHUNK + VKCKPT_BLOCK;
 	static size_t arena_bytes();
 
 	void init(Arena &);
 	void clear();
+	void set_codec(uint8_t codec) { codec_ = codec; }	// VKCKPT_CODEC_LZ4 (at first) or _RAW
 	// Encodes one chunk (up to two descriptors: zero frames, and the others). Only when there is room().
 	void add(const ChunkSource &);
 	bool room() const { return count_ + 2 <= VKCKPT_GROUP_CHUNKS && data_bytes_ < kFullBytes; }
@@ -46,6 +47,7 @@ private:
 	uint8_t *data_ = nullptr;
 	uint8_t *scratch_ = nullptr;		// frames of a mask with gaps, packed
 	void *lz4_state_ = nullptr;
+	uint8_t codec_ = VKCKPT_CODEC_LZ4;
 	uint32_t count_ = 0;
 	size_t data_bytes_ = 0;
 	uint64_t frames_in_ = 0, frames_stored_ = 0, frames_zero_ = 0, stored_bytes_ = 0;

@@ -5,6 +5,7 @@
 
 #include "lib/codec.h"
 #include "lib/image_check.h"
+#include "lib/sys.h"
 
 namespace vk {
 namespace {
@@ -12,17 +13,26 @@ namespace {
 constexpr size_t kBatchBytes = 1 << 20;		// of stored data at a time: stays in the cache from checksum to decoding
 constexpr size_t kDataRoom = kBatchBytes + VKCKPT_CHUNK;
 constexpr size_t kGroupRoom = sizeof(struct vkckpt_f_group) + VKCKPT_GROUP_CHUNKS * sizeof(struct vkckpt_f_chunk);
+constexpr size_t kBatchChunkBytes = VKCKPT_GROUP_CHUNKS * sizeof(struct vkckpt_f_chunk);
+constexpr int kPopulateWrite = 23;		// MADV_POPULATE_WRITE, Linux 5.14
 
 }  // namespace
 
-Status ImageReader::open(int fd)
+Status ImageReader::open(int fd, unsigned workers)
 {
-	VK_TRY(arena_.map(Input::arena_bytes() + Arena::room(kGroupRoom) + Arena::room(kDataRoom, VKCKPT_BLOCK) +
-	    Arena::room(VKCKPT_CHUNK, VKCKPT_BLOCK), Prefault::no));
+	VK_TRY(arena_.map(Input::arena_bytes() + Arena::room(kGroupRoom) + Arena::room(workers * sizeof(Batch)) + workers *
+	    (Arena::room(kBatchChunkBytes) + Arena::room(kDataRoom, VKCKPT_BLOCK) + Arena::room(VKCKPT_CHUNK, VKCKPT_BLOCK)) +
+	    Crew::arena_bytes(workers), Prefault::no));
 	in_.init(arena_);
 	group_ = static_cast<uint8_t *>(arena_.take(kGroupRoom));
-	data_ = static_cast<uint8_t *>(arena_.take(kDataRoom, VKCKPT_BLOCK));
-	scratch_ = static_cast<uint8_t *>(arena_.take(VKCKPT_CHUNK, VKCKPT_BLOCK));
+	batches_ = arena_.take_array<Batch>(workers);
+	for (unsigned i = 0; i < workers; i++) {
+		batches_[i].chunks = arena_.take_array<struct vkckpt_f_chunk>(VKCKPT_GROUP_CHUNKS);
+		batches_[i].data = static_cast<uint8_t *>(arena_.take(kDataRoom, VKCKPT_BLOCK));
+		batches_[i].scratch = static_cast<uint8_t *>(arena_.take(VKCKPT_CHUNK, VKCKPT_BLOCK));
+	}
+	data_ = batches_[0].data;
+	crew_.init(arena_, workers);
 	in_.begin(fd);
 	return head_.init();
 }
@@ -116,31 +126,84 @@ Status ImageReader::begin_ram()
 	present_ = static_cast<uint16_t *>(present_arena_.take(bytes));
 	seen_ = {};
 	chunk_count_ = stats_offset_ = 0;
+	group_next_ = group_count_ = 0;
+	groups_ended_ = false;
+	failure_ = success();
+	populates_.store(1);
 	return success();
 }
 
 Status ImageReader::read_ram(const ChunkTarget &target)
 {
 	VK_TRY(begin_ram());
-	for (bool index_read = false; !index_read;) {
-		struct vkckpt_f_record record;
-		bool known = false;
-		VK_TRY(next_record(record, &known));
-		if (!known) {
-			VK_TRY(skip_record(record));
-		} else if (record.type == VKCKPT_REC_RAM_GROUP && stats_offset_ == 0) {
-			VK_TRY(read_group(record, target));
-		} else if (record.type == VKCKPT_REC_STATS && stats_offset_ == 0) {
-			VK_TRY(read_stats(record));
-		} else if (record.type == VKCKPT_REC_INDEX && stats_offset_ != 0) {
+	target_ = &target;
+	VK_TRY(crew_.start());
+	crew_.run(work, this);
+	crew_.stop();
+	VK_TRY(failure_);
+	for (;;) {
+		if (!pending_known_) {
+			VK_TRY(skip_record(pending_));
+		} else if (pending_.type == VKCKPT_REC_STATS && stats_offset_ == 0) {
+			VK_TRY(read_stats(pending_));
+		} else if (pending_.type == VKCKPT_REC_INDEX && stats_offset_ != 0) {
 			index_offset_ = record_offset_;
-			VK_TRY(read_index(record));
-			index_read = true;
+			VK_TRY(read_index(pending_));
+			return read_trailer();
 		} else {
-			return image_damaged("record type", record.type);
+			return image_damaged("record type", pending_.type);
+		}
+		VK_TRY(next_record(pending_, &pending_known_));
+	}
+}
+
+// One worker: reads a batch while it has the lock, decodes it without. The stream is read in order whoever reads, so all checks of records and
+// of descriptors are those of a single reader; a batch is its worker's alone. What the others decoded is seen after Crew::run.
+void ImageReader::work(void *arg, unsigned number)
+{
+	ImageReader &self = *static_cast<ImageReader *>(arg);
+	Batch &batch = self.batches_[number];
+	for (bool more = true; more;) {
+		self.lock_.take();
+		more = !self.groups_ended_;
+		Status s = more ? self.next_batch(batch, &more) : success();
+		if (!s.ok())
+			self.fail_at(self.in_.position(), s);
+		self.lock_.give();
+		if (!s.ok() || !more)
+			return;
+		s = self.deliver_batch(batch);
+		if (!s.ok()) {
+			self.lock_.take();
+			self.fail_at(batch.start, s);
+			self.lock_.give();
 		}
 	}
-	return read_trailer();
+}
+
+// Under the lock. What is damaged first in the file is what is reported, whoever was quickest.
+void ImageReader::fail_at(uint64_t offset, const Status &s)
+{
+	groups_ended_ = true;
+	if (!failure_.ok() && failure_offset_ <= offset)
+		return;
+	failure_ = s;
+	failure_offset_ = offset;
+}
+
+// Under the lock: goes on to the next group if need be, and reads of it. *more false: there is none; pending_ is what came instead.
+Status ImageReader::next_batch(Batch &batch, bool *more)
+{
+	while (group_next_ == group_count_) {
+		VK_TRY(next_record(pending_, &pending_known_));
+		if (pending_known_ && pending_.type != VKCKPT_REC_RAM_GROUP) {
+			groups_ended_ = true;
+			*more = false;
+			return success();
+		}
+		VK_TRY(pending_known_ ? begin_group(pending_) : skip_record(pending_));
+	}
+	return read_batch(batch);
 }
 
 Status ImageReader::read_stats(const struct vkckpt_f_record &record)
@@ -170,7 +233,7 @@ Status ImageReader::claim_frames(const struct vkckpt_f_chunk &chunk)
 	return success();
 }
 
-Status ImageReader::read_group(const struct vkckpt_f_record &record, const ChunkTarget &target)
+Status ImageReader::begin_group(const struct vkckpt_f_record &record)
 {
 	VK_TRY(read_payload(record, group_));
 	const struct vkckpt_f_group &group = *reinterpret_cast<const struct vkckpt_f_group *>(group_);
@@ -180,60 +243,99 @@ Status ImageReader::read_group(const struct vkckpt_f_record &record, const Chunk
 		VK_TRY(claim_frames(chunks[i]));
 		sum_add(seen_, chunks[i]);
 		chunk_count_++;
-		if (chunks[i].codec == VKCKPT_CODEC_ZERO && target.zero)
-			target.zero(target.arg, chunks[i].object, chunks[i].chunk, chunks[i].mask);
+		if (chunks[i].codec == VKCKPT_CODEC_ZERO && target_->zero)
+			target_->zero(target_->arg, chunks[i].object, chunks[i].chunk, chunks[i].mask);
 	}
-	VK_TRY(in_.skip_zeros(group.data_offset - in_.position()));
-	return read_group_data(group, target);
+	group_next_ = 0;
+	group_count_ = group.chunk_count;
+	return in_.skip_zeros(group.data_offset - in_.position());
 }
 
-// Batches of whole chunks: from where the stream stands to the end of the last chunk that fits.
-Status ImageReader::read_group_data(const struct vkckpt_f_group &group, const ChunkTarget &target)
+// From where the stream stands to the end of the last chunk that fits; behind the last one of the group, its padding too.
+Status ImageReader::read_batch(Batch &batch)
 {
+	const struct vkckpt_f_group &group = *reinterpret_cast<const struct vkckpt_f_group *>(group_);
 	const struct vkckpt_f_chunk *chunks = reinterpret_cast<const struct vkckpt_f_chunk *>(&group + 1);
-	uint32_t next = 0;
-	while (next < group.chunk_count) {
-		uint64_t start = in_.position(), end = start;
-		uint32_t last = next;
-		for (; last < group.chunk_count; last++) {
-			uint64_t chunk_end = chunks[last].codec == VKCKPT_CODEC_ZERO ? end : chunks[last].offset + chunks[last].stored_bytes;
-			if (chunk_end - start > kDataRoom)
-				break;
-			end = chunk_end;
-		}
-		VK_TRY(in_.read(data_, end - start));
-		uint64_t at = start;
-		for (; next < last; next++) {
-			const struct vkckpt_f_chunk &c = chunks[next];
-			if (c.codec == VKCKPT_CODEC_ZERO)
-				continue;
-			for (; at < c.offset; at++)
-				if (data_[at - start] != 0)
-					return image_damaged("padding", at);
-			VK_TRY(deliver(c, data_ + (c.offset - start), target));
-			at = c.offset + c.stored_bytes;
+	uint64_t end = batch.start = in_.position();
+	batch.count = 0;
+	for (; group_next_ < group_count_; group_next_++) {
+		const struct vkckpt_f_chunk &c = chunks[group_next_];
+		if (c.codec == VKCKPT_CODEC_ZERO)
+			continue;
+		if (c.offset + c.stored_bytes - batch.start > kDataRoom)
+			break;
+		end = c.offset + c.stored_bytes;
+		batch.chunks[batch.count++] = c;
+	}
+	VK_TRY(in_.read(batch.data, end - batch.start));
+	return group_next_ < group_count_ ? success() : in_.skip_zeros(group.data_offset + group.data_bytes - in_.position());
+}
+
+Status ImageReader::populate_run(const uint8_t *start, const uint8_t *end)
+{
+	if (start == end)
+		return success();
+	long r = sys_madvise(const_cast<uint8_t *>(start), static_cast<size_t>(end - start), kPopulateWrite);
+	if (r == -EINVAL)	// an older host: pages come one by one, as they are written
+		populates_.store(0);
+	else if (r < 0 && r != -EINTR && r != -EAGAIN)
+		return fail_host(static_cast<int>(-r), "thaw: memory for RAM", "", static_cast<uint64_t>(end - start));
+	return success();
+}
+
+// Makes the pages of a batch before anything is decoded into them: a call for each run of frames instead of a fault for each frame, and
+// a host without memory to give says so here.
+Status ImageReader::populate(const Batch &batch)
+{
+	const uint8_t *start = nullptr, *end = nullptr;
+	for (uint32_t i = 0; i < batch.count; i++) {
+		const struct vkckpt_f_chunk &c = batch.chunks[i];
+		const uint8_t *base = target_->base(target_->arg, c.object, c.chunk, c.mask);
+		for (unsigned left = c.mask; left != 0; left &= left - 1) {
+			const uint8_t *frame = base + mask_first(static_cast<uint16_t>(left)) * VKCKPT_FRAME;
+			if (frame != end) {
+				VK_TRY(populate_run(start, end));
+				start = frame;
+			}
+			end = frame + VKCKPT_FRAME;
 		}
 	}
-	return in_.skip_zeros(group.data_offset + group.data_bytes - in_.position());
+	return populate_run(start, end);
+}
+
+Status ImageReader::deliver_batch(const Batch &batch)
+{
+	if (target_->populate && populates_.load())
+		VK_TRY(populate(batch));
+	uint64_t at = batch.start;
+	for (uint32_t i = 0; i < batch.count; i++) {
+		const struct vkckpt_f_chunk &c = batch.chunks[i];
+		for (; at < c.offset; at++)
+			if (batch.data[at - batch.start] != 0)
+				return image_damaged("padding", at);
+		VK_TRY(deliver(c, batch.data + (c.offset - batch.start), batch.scratch));
+		at = c.offset + c.stored_bytes;
+	}
+	return success();
 }
 
 // The checksum of what is stored comes first: a flipped bit in an LZ4 block may well decode.
-Status ImageReader::deliver(const struct vkckpt_f_chunk &c, const uint8_t *stored, const ChunkTarget &target)
+Status ImageReader::deliver(const struct vkckpt_f_chunk &c, const uint8_t *stored, uint8_t *scratch)
 {
 	if (!digest_equal(digest_of(stored, c.stored_bytes), c.digest))
 		return image_damaged("chunk", c.chunk);
-	uint8_t *base = target.base ? target.base(target.arg, c.object, c.chunk, c.mask) : nullptr;
+	uint8_t *base = target_->base ? target_->base(target_->arg, c.object, c.chunk, c.mask) : nullptr;
 	if (c.codec == VKCKPT_CODEC_RAW) {
 		if (base)
 			frames_scatter(base, stored, c.mask);
 		return success();
 	}
 	bool direct = base && mask_contiguous(c.mask);
-	uint8_t *out = direct ? base + mask_first(c.mask) * VKCKPT_FRAME : scratch_;
+	uint8_t *out = direct ? base + mask_first(c.mask) * VKCKPT_FRAME : scratch;
 	if (!lz4_decode(stored, c.stored_bytes, out, mask_count(c.mask) * size_t{VKCKPT_FRAME}))
 		return image_damaged("chunk", c.chunk);
 	if (base && !direct)
-		frames_scatter(base, scratch_, c.mask);
+		frames_scatter(base, scratch, c.mask);
 	return success();
 }
 

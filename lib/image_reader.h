@@ -4,26 +4,30 @@
 #ifndef VKCKPT_LIB_IMAGE_READER_H
 #define VKCKPT_LIB_IMAGE_READER_H
 
+#include "lib/crew.h"
 #include "lib/digest.h"
 #include "lib/image_head.h"
 #include "lib/input.h"
+#include "lib/lock.h"
 
 namespace vk {
 
 // Where chunks go. base returns where frame 16 * chunk of the object belongs: frames of the mask are written to base + f * 4096
 // and nothing else is touched, so a mask that ends before the 16th frame needs no more room than that. Null: the chunk is decoded and
-// dropped. Memory must be zero beforehand: zero frames are not written (zero, if set, is told of them instead).
+// dropped. Memory must be zero beforehand: zero frames are not written (zero, if set, is told of them instead). With several workers base is
+// called by all of them at once, zero by one at a time.
 struct ChunkTarget {
 	void *arg = nullptr;
 	uint8_t *(*base)(void *arg, uint32_t object, uint64_t chunk, uint16_t mask) = nullptr;
 	void (*zero)(void *arg, uint32_t object, uint64_t chunk, uint16_t mask) = nullptr;
+	bool populate = false;	// fresh memory of our own, whose pages are best made in bulk: 16 frames from base may be touched
 };
 
 class ImageReader {
 public:
-	// fd stays the caller's and stands at the image's first byte. Maps the reader's own memory (about 1.5 MiB; for RAM, a bit
-	// per frame more).
-	Status open(int fd);
+	// fd stays the caller's and stands at the image's first byte. Maps the reader's own memory (about 0.3 MiB, 1.2 for each worker; for
+	// RAM, a bit per frame more). More than one worker: read_ram makes threads, and ends them before it returns.
+	Status open(int fd, unsigned workers = 1);
 	void watch(void (*progress)(void *, uint64_t bytes), void *arg) { in_.watch(progress, arg); }
 	Status read_head();
 	ImageHead &head() { return head_; }
@@ -35,6 +39,14 @@ public:
 	void close();				// idempotent; frees all that head() gave
 
 private:
+	// Some whole chunks of one group: what a worker reads at once, while it has the lock, and then decodes.
+	struct Batch {
+		struct vkckpt_f_chunk *chunks;
+		uint32_t count;
+		uint64_t start;			// offset in the file of data[0]
+		uint8_t *data;
+		uint8_t *scratch;		// one decoded chunk
+	};
 	struct Sum { uint64_t low = 0, high = 0; };	// of the digests of descriptors, whatever their order
 	Status next_record(struct vkckpt_f_record &, bool *known);
 	static void begin_payload(const struct vkckpt_f_record &, DigestStream &);
@@ -42,14 +54,20 @@ private:
 	Status read_payload(const struct vkckpt_f_record &, void *out);
 	Status skip_record(const struct vkckpt_f_record &);
 	Status begin_ram();
-	Status read_group(const struct vkckpt_f_record &, const ChunkTarget &);
-	Status read_group_data(const struct vkckpt_f_group &, const ChunkTarget &);
+	static void work(void *, unsigned number);
+	void fail_at(uint64_t offset, const Status &);
+	Status next_batch(Batch &, bool *more);
+	Status begin_group(const struct vkckpt_f_record &);
+	Status read_batch(Batch &);
 	Status read_stats(const struct vkckpt_f_record &);
 	Status read_index(const struct vkckpt_f_record &);
 	Status check_index_entry(const struct vkckpt_f_chunk &, const struct vkckpt_f_chunk &before, Sum &);
 	Status read_trailer();
 	Status claim_frames(const struct vkckpt_f_chunk &);
-	Status deliver(const struct vkckpt_f_chunk &, const uint8_t *stored, const ChunkTarget &);
+	Status populate(const Batch &);
+	Status populate_run(const uint8_t *start, const uint8_t *end);
+	Status deliver_batch(const Batch &);
+	Status deliver(const struct vkckpt_f_chunk &, const uint8_t *stored, uint8_t *scratch);
 	static void sum_add(Sum &, const struct vkckpt_f_chunk &);
 
 	Arena arena_;				// buffers
@@ -57,9 +75,18 @@ private:
 	Input in_;
 	ImageHead head_;
 	struct vkckpt_f_stats stats_ = {};
-	uint8_t *group_ = nullptr;		// payload of a group's record
-	uint8_t *data_ = nullptr;		// stored bytes, a batch at a time; pieces of other records
-	uint8_t *scratch_ = nullptr;		// one decoded chunk
+	uint8_t *group_ = nullptr;		// payload of the record of the group that is being read
+	uint32_t group_next_ = 0, group_count_ = 0;	// its chunks: the next one to be read, and how many
+	uint8_t *data_ = nullptr;		// pieces of other records; batch 0's too
+	Batch *batches_ = nullptr;		// one per worker
+	Crew crew_;
+	Lock lock_;				// the stream and all that counts what was seen of it
+	const ChunkTarget *target_ = nullptr;
+	struct vkckpt_f_record pending_ = {};	// read ahead: the first one behind the last group
+	bool pending_known_ = false, groups_ended_ = false;
+	Status failure_;			// the one that lies first in the file
+	uint64_t failure_offset_ = 0;
+	Atomic<uint32_t> populates_;		// the host knows MADV_POPULATE_WRITE
 	uint16_t *present_ = nullptr;		// of each chunk, frames seen: each occurs once
 	uint64_t first_chunk_[VKCKPT_MAX_SEGMENTS + VKCKPT_MAX_REGIONS + 1] = {};
 	uint64_t sequence_ = 0;

@@ -20,6 +20,9 @@ uint64_t chunk_total(const ImageShape &shape)
 	return first_chunks(shape, first);
 }
 
+// Words of 64 bits for a bit per place of the index.
+uint64_t index_words(uint64_t chunks) { return (chunks * 2 + 63) / 64; }
+
 }  // namespace
 
 uint64_t ImageShape::frames(uint32_t object) const
@@ -35,7 +38,8 @@ uint64_t ImageShape::frames(uint32_t object) const
 size_t ImageWriter::arena_bytes(const ImageShape &shape)
 {
 	return Output::arena_bytes() + GroupBuilder::arena_bytes() + Arena::room(sizeof(struct vkckpt_f_header)) +
-	    Arena::room(kDeviceRoom) + Arena::room(chunk_total(shape) * 2 * sizeof(struct vkckpt_f_chunk));
+	    Arena::room(kDeviceRoom) + Arena::room(chunk_total(shape) * 2 * sizeof(struct vkckpt_f_chunk)) +
+	    Arena::room(index_words(chunk_total(shape)) * sizeof(uint64_t));
 }
 
 void ImageWriter::init(Arena &arena, const ImageShape &shape)
@@ -47,6 +51,7 @@ void ImageWriter::init(Arena &arena, const ImageShape &shape)
 	header_ = arena.take_array<struct vkckpt_f_header>(1);
 	scratch_ = static_cast<uint8_t *>(arena.take(kDeviceRoom));
 	index_ = arena.take_array<struct vkckpt_f_chunk>(chunk_total(shape) * 2);
+	index_used_ = arena.take_array<uint64_t>(index_words(chunk_total(shape)));
 	(void)first_chunks(shape_, first_chunk_);
 	stage_ = Stage::idle;
 }
@@ -60,9 +65,7 @@ Status ImageWriter::begin(int fd, const struct vkckpt_uuid &image_id, uint64_t c
 	sequence_ = frames_done_ = stats_offset_ = index_offset_ = 0;
 	last_type_ = 0;
 	image_id_ = image_id;
-	uint64_t slots = first_chunk_[shape_.object_count()] * 2;
-	for (uint64_t i = 0; i < slots; i++)	// a place without frames is empty
-		index_[i].mask = 0;
+	__builtin_memset(index_used_, 0, index_words(first_chunk_[shape_.object_count()]) * sizeof *index_used_);
 
 	struct vkckpt_f_header &h = *header_;
 	h = {};
@@ -183,9 +186,10 @@ void ImageWriter::index_add(const struct vkckpt_f_chunk &chunk)
 	VK_CHECK(i < shape_.object_count());
 	uint64_t place = first_chunk_[i] + chunk.chunk;
 	VK_CHECK(place < first_chunk_[i + 1]);
-	struct vkckpt_f_chunk &slot = index_[place * 2 + (chunk.codec != VKCKPT_CODEC_ZERO)];
-	VK_CHECK(slot.mask == 0);
-	slot = chunk;
+	place = place * 2 + (chunk.codec != VKCKPT_CODEC_ZERO);
+	VK_CHECK(!(index_used_[place / 64] >> place % 64 & 1));
+	index_used_[place / 64] |= uint64_t{1} << place % 64;
+	index_[place] = chunk;
 }
 
 Status ImageWriter::write_group(GroupBuilder &b)
@@ -227,9 +231,10 @@ Status ImageWriter::write_group(GroupBuilder &b)
 // Moves the used places together; their order is the index's own.
 uint64_t ImageWriter::index_compact()
 {
-	uint64_t used = 0, slots = first_chunk_[shape_.object_count()] * 2;
-	for (uint64_t i = 0; i < slots; i++)
-		if (index_[i].mask != 0) {
+	uint64_t used = 0, words = index_words(first_chunk_[shape_.object_count()]);
+	for (uint64_t w = 0; w < words; w++)
+		for (uint64_t bits = index_used_[w]; bits != 0; bits &= bits - 1) {
+			uint64_t i = w * 64 + static_cast<unsigned>(__builtin_ctzll(bits));
 			if (used != i)
 				index_[used] = index_[i];
 			used++;

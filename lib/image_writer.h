@@ -50,6 +50,7 @@ public:
 	Status chunk(const ChunkSource &);
 	// A group built elsewhere; one caller at a time. The builder is cleared.
 	Status write_group(GroupBuilder &);
+	GroupBuilder &own_builder() { return builder_; }
 
 	// Statistics so far. frames_stored, frames_zero, stored_bytes and the classes are kept by the writer; the caller fills
 	// frames_total, frames_free, frames_hole and the times before finish.
@@ -78,6 +79,7 @@ private:
 	struct vkckpt_sink sink_ = {};
 	// The index under construction: two places per chunk of each object (zero, stored), so that it is sorted by itself.
 	struct vkckpt_f_chunk *index_ = nullptr;
+	uint64_t *index_used_ = nullptr;	// a bit per place: big RAM with little in it costs little
 	uint64_t first_chunk_[VKCKPT_MAX_SEGMENTS + VKCKPT_MAX_REGIONS + 1] = {};
 	uint64_t sequence_ = 0;
 	uint64_t frames_done_ = 0;

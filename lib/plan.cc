@@ -1,14 +1,12 @@
 // Which frames go into the image: those of RAM that were ever touched (holes of the file behind it are not) and that the vkernel does not
-// call free; every frame of a region. Nobody writes RAM now, so chunks are encoded from where they are; a region is copied first, because
-// its last frame may be a partial one.
+// call free; every frame of a region. The list is whole before the first chunk is encoded, because only the coordinating vCPU may
+// call hooks, and so that workers take their share with one atomic addition. QUIET.
 #include "lib/plan.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "lib/signals.h"
 #include "lib/sys.h"
-#include "lib/text.h"
 
 namespace vk {
 namespace {
@@ -53,23 +51,6 @@ private:
 
 uint64_t frames_in(uint64_t bytes) { return (bytes + VKCKPT_FRAME - 1) / VKCKPT_FRAME; }
 
-uint64_t all_bytes(const struct vkckpt &ck)
-{
-	uint64_t bytes = 0;
-	for (size_t i = 0; i < ck.config.segment_count; i++)
-		bytes += ck.segments[i].size_bytes;
-	for (size_t i = 0; i < ck.config.region_count; i++)
-		bytes += ck.regions[i].size_bytes;
-	return bytes;
-}
-
-// Between chunks: is it still wanted, and how far is it.
-Status pause_point(struct vkckpt &ck, uint64_t done, uint64_t total)
-{
-	ck.run.progress(done, total);
-	return request_cancelled(ck) ? fail(ECANCELED, VKCKPT_R_CANCELLED, "capture: write") : success();
-}
-
 void ask_states(struct vkckpt &ck, unsigned segment, uint64_t first, unsigned count)
 {
 	memset(ck.frame_state, VKCKPT_FRAME_LIVE, count);
@@ -78,9 +59,6 @@ void ask_states(struct vkckpt &ck, unsigned segment, uint64_t first, unsigned co
 		return;
 	unsigned asked = (count + VKCKPT_CHUNK_FRAMES - 1) & ~(VKCKPT_CHUNK_FRAMES - 1);
 	ck.hooks.frame_states(ck.hooks.arg, segment, first, asked, ck.frame_state, ck.frame_class);
-	for (unsigned i = 0; i < count; i++)
-		if (ck.frame_class[i] >= VKCKPT_CLASS_COUNT)
-			ck.frame_class[i] = VKCKPT_CLASS_OTHER;
 }
 
 // The live frames of the chunk that begins at frame `first`; those left out are counted.
@@ -102,64 +80,53 @@ uint16_t live_mask(struct vkckpt &ck, Extents &extents, uint64_t skip, uint64_t 
 	return mask;
 }
 
-Status write_segment(struct vkckpt &ck, unsigned number, uint64_t *done, uint64_t total)
+void add(struct vkckpt &ck, uint64_t chunk, unsigned object, uint16_t mask, const uint8_t *page_class)
+{
+	PlanChunk &p = ck.plan[ck.plan_count++];
+	p.chunk = (uint32_t)chunk;
+	p.object = (uint16_t)object;
+	p.mask = mask;
+	for (unsigned f = 0; f < VKCKPT_CHUNK_FRAMES; f++)
+		p.page_class[f] = page_class[f] < VKCKPT_CLASS_COUNT ? page_class[f] : (uint8_t)VKCKPT_CLASS_OTHER;
+}
+
+void plan_segment(struct vkckpt &ck, unsigned number)
 {
 	const struct vkckpt_segment &segment = ck.segments[number];
-	const uint8_t *base = static_cast<const uint8_t *>(segment.address);
 	Extents extents(segment.fd, segment.size_bytes);
 	uint64_t frames = frames_in(segment.size_bytes), skip = segment.skip_bytes / VKCKPT_FRAME;
 	for (uint64_t first = 0; first < frames; first += kPlanFrames) {
 		unsigned count = frames - first < kPlanFrames ? (unsigned)(frames - first) : kPlanFrames;
 		ask_states(ck, number, first, count);
 		for (unsigned at = 0; at < count; at += VKCKPT_CHUNK_FRAMES) {
-			ChunkSource source;
-			source.base = base + (first + at) * VKCKPT_FRAME;
-			source.chunk = (first + at) / VKCKPT_CHUNK_FRAMES;
-			source.object = (uint16_t)number;
-			source.mask = live_mask(ck, extents, skip, first + at, frames, ck.frame_state + at);
-			source.page_class = ck.frame_class + at;
-			if (source.mask)
-				VK_TRY(ck.writer.chunk(source));
+			uint16_t mask = live_mask(ck, extents, skip, first + at, frames, ck.frame_state + at);
+			if (mask)
+				add(ck, (first + at) / VKCKPT_CHUNK_FRAMES, number, mask, ck.frame_class + at);
 		}
-		*done += (uint64_t)count * VKCKPT_FRAME;
-		VK_TRY(pause_point(ck, *done, total));
 	}
-	return success();
 }
 
-Status write_region(struct vkckpt &ck, unsigned number, uint64_t *done, uint64_t total)
+void plan_region(struct vkckpt &ck, unsigned number)
 {
-	const struct vkckpt_region &region = ck.regions[number];
+	uint64_t frames = frames_in(ck.regions[number].size_bytes);
 	memset(ck.frame_class, VKCKPT_CLASS_REGION, VKCKPT_CHUNK_FRAMES);
-	for (uint64_t at = 0; at < region.size_bytes; at += VKCKPT_CHUNK) {
-		size_t count = region.size_bytes - at < VKCKPT_CHUNK ? region.size_bytes - at : VKCKPT_CHUNK;
-		size_t frames = frames_in(count);
-		memcpy(ck.record, static_cast<const uint8_t *>(region.address) + at, count);
-		memset(ck.record + count, 0, frames * VKCKPT_FRAME - count);
-		ChunkSource source;
-		source.base = ck.record;
-		source.chunk = at / VKCKPT_CHUNK;
-		source.object = (uint16_t)(VKCKPT_OBJECT_REGION + number);
-		source.mask = (uint16_t)((1u << frames) - 1);
-		source.page_class = ck.frame_class;
-		ck.writer.stats().frames_total += frames;
-		VK_TRY(ck.writer.chunk(source));
-		*done += count;
-		VK_TRY(pause_point(ck, *done, total));
+	ck.writer.stats().frames_total += frames;
+	for (uint64_t first = 0; first < frames; first += VKCKPT_CHUNK_FRAMES) {
+		uint64_t left = frames - first;
+		uint16_t mask = left < VKCKPT_CHUNK_FRAMES ? (uint16_t)((1u << left) - 1) : (uint16_t)0xffff;
+		add(ck, first / VKCKPT_CHUNK_FRAMES, VKCKPT_OBJECT_REGION + number, mask, ck.frame_class);
 	}
-	return success();
 }
 
 }  // namespace
 
-Status write_ram(struct vkckpt &ck)
+void plan_ram(struct vkckpt &ck)
 {
-	uint64_t done = 0, total = all_bytes(ck);
+	ck.plan_count = 0;
 	for (unsigned i = 0; i < ck.config.segment_count; i++)
-		VK_TRY(write_segment(ck, i, &done, total));
+		plan_segment(ck, i);
 	for (unsigned i = 0; i < ck.config.region_count; i++)
-		VK_TRY(write_region(ck, i, &done, total));
-	return success();
+		plan_region(ck, i);
 }
 
 }  // namespace vk

@@ -1,4 +1,4 @@
-// Which frames are in the image, and writing them. QUIET.
+// Which frames the image will hold. QUIET.
 #ifndef VKCKPT_LIB_PLAN_H
 #define VKCKPT_LIB_PLAN_H
 
@@ -6,8 +6,8 @@
 
 namespace vk {
 
-// RAM segments and regions, chunk by chunk.
-Status write_ram(struct vkckpt &);
+// Lists the chunks of RAM segments and regions in ck.plan and counts what is left out. After the writer's begin: the counts are its.
+void plan_ram(struct vkckpt &);
 
 }  // namespace vk
 #endif

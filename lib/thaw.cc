@@ -47,7 +47,9 @@ Status open_image(Thaw &t)
 		t.fd = (int)fd;
 		t.own_fd = true;
 	}
-	VK_TRY(named(t.reader.open(t.fd), c));
+	if (c.vkernel.workers > VKCKPT_MAX_WORKERS)
+		return fail(ENOBUFS, VKCKPT_R_LIMIT, "thaw: config", "workers", c.vkernel.workers);
+	VK_TRY(named(t.reader.open(t.fd, Crew::workers_for(c.vkernel.workers)), c));
 	return named(t.reader.read_head(), c);
 }
 

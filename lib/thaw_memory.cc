@@ -124,6 +124,7 @@ Status thaw_load(Thaw &t)
 	ChunkTarget target;
 	target.arg = &t;
 	target.base = chunk_place;
+	target.populate = true;
 	return t.reader.read_ram(target);
 }
 

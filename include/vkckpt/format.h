@@ -258,7 +258,9 @@ struct vkckpt_f_stats {
 	uint64_t class_frames[VKCKPT_CLASS_COUNT];
 	uint64_t class_bytes[VKCKPT_CLASS_COUNT];	/* stored */
 	uint64_t quiesce_ns, walk_ns, write_ns;
-	uint64_t reserved[5];
+	uint32_t workers;		/* threads that encoded; 0: not told */
+	uint32_t codec;			/* enum vkckpt_codec that was tried; 0: not told */
+	uint64_t reserved[4];
 };
 
 /*

@@ -206,7 +206,12 @@ struct vkckpt_config {
 	uint32_t reserve_image;		/* 1: room for an image is set aside at arm in image_path + ".reserve" (else arm
 					   only warns, in the run directory, when there is too little) */
 	uint32_t reserved;		/* 0 */
+	/* Behind this: may be missing (size smaller), then 0. */
+	uint32_t workers;		/* threads that encode and decode, vCPU or caller included: 1 .. VKCKPT_MAX_WORKERS; 0: one more
+					   than the process has CPUs, at most 16 */
+	uint32_t codec;			/* of RAM: VKCKPT_CODEC_LZ4 or _RAW of vkckpt/format.h; 0: LZ4 */
 };
+#define VKCKPT_MAX_WORKERS 64u
 
 /*
  * Blocks SIGCKPT, SIGCKPTEXIT and SIGTHAW in the calling thread: the first thing main does, so that a signal that comes
@@ -217,18 +222,19 @@ void vkckpt_block_signals(void);
 
 /*
  * Makes this process one that can be checkpointed: copies *config (strings and arrays too; classes, and what hooks point
- * to, must stay), maps and touches all memory that captures will need (about 24 MiB and 1/500 of RAM), installs the
- * handlers of SIGCKPT and SIGCKPTEXIT (SA_RESTART | SA_ONSTACK), publishes the vkernel in the run directory, unblocks the
- * two signals in the calling thread. *out: the armed vkernel, NULL on failure. err may be NULL.
+ * to, must stay), maps and touches all memory that captures will need (about 6 MiB, 2.5 MiB for each worker and 1/400 of
+ * RAM), makes the workers' threads (without libc, all signals blocked; they sleep until a capture), installs the handlers
+ * of SIGCKPT and SIGCKPTEXIT (SA_RESTART | SA_ONSTACK), publishes the vkernel in the run directory, unblocks the two
+ * signals in the calling thread. *out: the armed vkernel, NULL on failure. err may be NULL.
  * 0, or -errno: EINVAL a field of config (err->subject names it), ENOBUFS one over a limit of vkckpt/format.h, EEXIST one
  * is armed already in this process, EPERM the run directory is somebody else's or open to others, ENOSPC no room for
- * reserve_image, ENOMEM, or what the host said. Safety: context ARM; one thread, Blocks, not AS-Safe. Since 0.1.
+ * reserve_image, EAGAIN no more threads, ENOMEM, or what the host said. Safety: context ARM; one thread, Blocks, not AS-Safe. Since 0.1.
  */
 int vkckpt_arm(const struct vkckpt_config *config, struct vkckpt **out, struct vkckpt_error *err);
 /*
- * Takes the entry out of the run directory, restores the default action of the two signals, gives all memory back. No
- * request may be under way and no vCPU inside vkckpt_safe_point. After VKCKPT_EXIT it is not needed. Safety: context ARM;
- * one thread, not AS-Safe. Since 0.1.
+ * Ends the workers, takes the entry out of the run directory, restores the default action of the two signals, gives all
+ * memory back. No request may be under way and no vCPU inside vkckpt_safe_point. After VKCKPT_EXIT it is not needed.
+ * Safety: context ARM; one thread, not AS-Safe. Since 0.1.
  */
 void vkckpt_disarm(struct vkckpt *);
 

@@ -13,7 +13,7 @@ extern "C" long vkckpt_fault_hook(long number, int *inject)
 	    number == SYS_sched_yield || number == SYS_exit_group || number == SYS_close || number == SYS_munmap ||
 	    number == SYS_getpid || number == SYS_getuid)
 		return 0;
-	if (++s->calls != s->at)
+	if (__atomic_add_fetch(&s->calls, 1, __ATOMIC_SEQ_CST) != s->at)	// workers call too
 		return 0;
 	s->failed_number = number;
 	if (s->result == 0)

@@ -1,0 +1,115 @@
+// The workers of a capture: each takes a few chunks of the plan at a time, encodes them into a group of its own, and when the group is
+// full writes it: whoever has a full one takes the writer's lock. So the file stays one sequence of groups (a pipe gets nothing
+// else), in no particular order, and while one waits for the disk the others encode. QUIET.
+//
+// Memory order: the plan, RAM and the builders are as the coordinating vCPU left them before Crew::run; the writer and `failure` are touched
+// only under the lock, `failure` by the one who sets `stopped`; `next` hands every chunk to one worker; nobody reads what another has built but write_group, by its own builder.
+#include "lib/encode.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/lock.h"
+#include "lib/signals.h"
+
+namespace vk {
+namespace {
+
+constexpr uint64_t kTake = 8;	// chunks, half a MiB: the last worker is never late by more than a millisecond or two
+
+struct Encoding {
+	struct vkckpt *ck;
+	Atomic<uint64_t> next;		// chunk of the plan
+	Atomic<uint32_t> stopped;	// the first failure ends it for all
+	Lock lock;
+	Status failure;
+};
+
+GroupBuilder &builder_of(struct vkckpt &ck, unsigned number)
+{
+	return number == 0 ? ck.writer.own_builder() : ck.builders[number - 1];
+}
+
+void stop(Encoding &e, const Status &why)
+{
+	if (e.stopped.exchange(1) == 0)
+		e.failure = why;
+}
+
+bool write(Encoding &e, GroupBuilder &builder)
+{
+	e.lock.take();
+	if (!e.stopped.load())
+		if (Status s = e.ck->writer.write_group(builder); !s.ok())
+			stop(e, s);
+	e.lock.give();
+	return !e.stopped.load();
+}
+
+// Nobody writes RAM now, so chunks are encoded from where they are; a region is copied first, because its last frame may be a partial one.
+const void *memory_of(struct vkckpt &ck, unsigned number, const PlanChunk &p)
+{
+	if (p.object < VKCKPT_OBJECT_REGION)
+		return static_cast<const uint8_t *>(ck.segments[p.object].address) + uint64_t{p.chunk} * VKCKPT_CHUNK;
+	const struct vkckpt_region &region = ck.regions[p.object - VKCKPT_OBJECT_REGION];
+	uint64_t at = uint64_t{p.chunk} * VKCKPT_CHUNK;
+	size_t count = region.size_bytes - at < VKCKPT_CHUNK ? region.size_bytes - at : VKCKPT_CHUNK;
+	uint8_t *copy = ck.copies + number * size_t{VKCKPT_CHUNK};
+	memcpy(copy, static_cast<const uint8_t *>(region.address) + at, count);
+	memset(copy + count, 0, VKCKPT_CHUNK - count);
+	return copy;
+}
+
+bool encode(Encoding &e, unsigned number, uint64_t first, uint64_t end)
+{
+	GroupBuilder &builder = builder_of(*e.ck, number);
+	for (uint64_t i = first; i < end; i++) {
+		const PlanChunk &p = e.ck->plan[i];
+		if (!builder.room() && !write(e, builder))
+			return false;
+		ChunkSource source;
+		source.base = memory_of(*e.ck, number, p);
+		source.chunk = p.chunk;
+		source.object = p.object;
+		source.mask = p.mask;
+		source.page_class = p.page_class;
+		builder.add(source);
+	}
+	return true;
+}
+
+void work(void *arg, unsigned number)
+{
+	Encoding &e = *static_cast<Encoding *>(arg);
+	struct vkckpt &ck = *e.ck;
+	while (!e.stopped.load()) {
+		if (request_cancelled(ck))
+			return stop(e, fail(ECANCELED, VKCKPT_R_CANCELLED, "capture: write"));
+		uint64_t first = e.next.fetch_add(kTake);
+		if (first >= ck.plan_count)
+			break;
+		if (number == 0)
+			ck.run.progress(first * VKCKPT_CHUNK, ck.plan_count * VKCKPT_CHUNK);
+		if (!encode(e, number, first, first + kTake < ck.plan_count ? first + kTake : ck.plan_count))
+			return;
+	}
+	(void)write(e, builder_of(ck, number));	// what is left; a failure is kept in e
+}
+
+}  // namespace
+
+Status write_ram(struct vkckpt &ck)
+{
+	Encoding e;
+	e.ck = &ck;
+	for (unsigned i = 0; i < ck.crew.workers(); i++) {
+		builder_of(ck, i).clear();	// a capture that failed has left something
+		builder_of(ck, i).set_codec((uint8_t)ck.config.codec);
+	}
+	ck.crew.run(work, &e);
+	if (!e.stopped.load())
+		ck.run.progress(ck.plan_count * VKCKPT_CHUNK, ck.plan_count * VKCKPT_CHUNK);
+	return e.failure;
+}
+
+}  // namespace vk
