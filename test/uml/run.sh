@@ -15,7 +15,7 @@ for t in "$@"; do
 	[ "$t" = test/uml/run.sh ] && continue
 	name=$(basename "$t" .sh)
 	began=$(date +%s)
-	sh "$t" >"build/test/uml/$name.log" 2>&1
+	timeout -k 5 "${LIMIT:-600}" sh "$t" >"build/test/uml/$name.log" 2>&1
 	rc=$?
 	took=$(($(date +%s) - began))
 	case $rc in

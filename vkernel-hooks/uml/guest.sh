@@ -20,11 +20,12 @@ mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT) $(OR
 [ -n "$mirror" ] || { say "apt on this host has no Debian archive for $suite (apt-get update?)" >&2; exit 1; }
 arch=$(dpkg --print-architecture)
 
-key=$( { echo "$suite $arch $packages $size"; cat vkernel-hooks/uml/guest.sh vkernel-hooks/uml/guest-init; } | sha256sum | cut -c1-16)
-kept=$cache/debian-$key.img
+hash() { sha256sum | cut -c1-16; }
+base=$( { echo "$suite $arch $packages $size"; sed -n '/BEGIN recipe/,/END recipe/p' vkernel-hooks/uml/guest.sh; } | hash)
+key=$( { echo "$base"; cat vkernel-hooks/uml/guest-init; } | hash)
+kept=$cache/debian-$base.img
 mkdir -p "$(dirname "$out")" "$cache"
 if [ -f "$out" ] && [ "$(cat "$out.key" 2>/dev/null)" = "$key" ]; then
-	say "$out is there"
 	exit 0
 fi
 if [ ! -f "$kept" ]; then
@@ -37,8 +38,8 @@ if [ ! -f "$kept" ]; then
 		say "debootstrap failed" >&2
 		exit 1
 	}
+	# BEGIN recipe
 	rm -rf "$work"/root/var/cache/apt/archives/*.deb "$work"/root/var/lib/apt/lists/*
-	install -m 755 vkernel-hooks/uml/guest-init "$work/root/sbin/vkinit"
 	echo uml >"$work/root/etc/hostname"
 	printf '/dev/ubda / ext4 defaults 0 1\n' >"$work/root/etc/fstab"
 	chroot "$work/root" passwd -d root >/dev/null
@@ -46,10 +47,13 @@ if [ ! -f "$kept" ]; then
 	chroot "$work/root" systemctl disable redis-server postgresql systemd-timesyncd >/dev/null 2>&1 || true
 	truncate -s "$size" "$work/img"
 	mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 -L vkckpt -d "$work/root" "$work/img"
+	# END recipe
 	mv "$work/img" "$kept"
 	rm -f $(ls -t "$cache"/debian-*.img | tail -n +4)
 fi
 rm -f "$out" "$out.vkckpt"
 cp --sparse=always --reflink=auto "$kept" "$out"
+debugfs -w -R "write vkernel-hooks/uml/guest-init /usr/sbin/vkinit" "$out" >/dev/null 2>&1
+debugfs -w -R "sif /usr/sbin/vkinit mode 0100755" "$out" >/dev/null 2>&1
 echo "$key" >"$out.key"
 say "$out: $suite, $(du -h "$out" | cut -f1) of $size"

@@ -62,6 +62,7 @@ uml_end() {
 	[ $rc -eq 0 ] || { echo "$1 ended with status $rc" >&2; return 1; }
 }
 uml_clean() {
+	set +e
 	for p in $pids; do kill -9 "$p" 2>/dev/null; done
 	wait 2>/dev/null
 	rm -rf "$work"

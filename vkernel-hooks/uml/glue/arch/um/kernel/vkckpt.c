@@ -6,7 +6,7 @@
  */
 #include <linux/init.h>
 #include <linux/interrupt.h>
-#include <linux/inetdevice.h>
+#include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/oom.h>
@@ -318,6 +318,8 @@ int um_vkckpt_suspend_prepare(void)
 		um_vkckpt_refuse("hostfs", "too many open files");
 	else
 		um_vkckpt_hostfs_count = n;
+	um_vkckpt_hostfs_check();
+	drain_all_pages(NULL);	/* to where they can be told to be free */
 	ubd_vkckpt_drained();
 	vk_name_mms();
 	return um_vkckpt_refused() ? -EBUSY : 0;
@@ -379,11 +381,12 @@ static int vk_pm_notify(struct notifier_block *nb, unsigned long event, void *un
 		vk_check();
 		if (um_vkckpt_refused()) {
 			vk_result = -EBUSY;
-			return NOTIFY_BAD;
-		}
-		if (um_vkckpt_notice()) {
+		} else if (um_vkckpt_notice()) {
 			um_vkckpt_refuse("a guest process", "vetoed");
 			vk_result = -ECANCELED;
+		}
+		if (vk_result) {	/* there is no PM_POST_SUSPEND for who refused */
+			um_vkckpt_notice_end(vk_result);
 			return NOTIFY_BAD;
 		}
 		break;

@@ -159,8 +159,8 @@ static int ask(int continues)
 	err = um_vkckpt_ask(continues);
 	if (err)
 		return err;
-	/* frozen in here while the image is written; a signal does not take the request back */
-	wait_event_freezable(changed, finished != before);
+	/* frozen in here while the image is written; the freezer's own signal must not end the wait */
+	wait_event_state(changed, finished != before, TASK_KILLABLE | TASK_FREEZABLE);
 	if (finished == before)
 		return -EINTR;
 	return last_result == 1 ? -ESTALE : last_result;

@@ -527,6 +527,24 @@ static void vec_attach(void *device)
 
 /* ---- files of the host that guest processes have open through hostfs ---- */
 
+/* A file without a name on the host cannot be opened again. */
+void um_vkckpt_hostfs_check(void)
+{
+	static char path[UM_VK_PATH], why[UM_VK_PATH + 40];
+	char link[40];
+	int i, n;
+
+	for (i = 0; i < um_vkckpt_hostfs_count; i++) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", um_vkckpt_hostfs_fd[i]);
+		n = readlink(link, path, sizeof(path) - 1);
+		path[n > 0 ? n : 0] = 0;
+		if (n < 10 || strcmp(path + n - 10, " (deleted)"))
+			continue;
+		snprintf(why, sizeof(why), "a guest process has %s open", path);
+		um_vkckpt_refuse("hostfs", why);
+	}
+}
+
 static int hostfs_save(void *device, struct vkckpt_sink *sink)
 {
 	static char path[UM_VK_PATH], value[UM_VK_PATH + 24];

@@ -137,5 +137,6 @@ extern int vector_vkckpt_facts(int unit, char *args, int room);	/* 1 open, 0 con
 extern void vector_vkckpt_check(void);
 extern void vector_thaw(void);
 extern int hostfs_vkckpt_fds(int *fds, int room);
+extern void um_vkckpt_hostfs_check(void);
 
 #endif

@@ -1,0 +1,60 @@
+# The guest behind a tap device of a network namespace of its own: one TCP connection from outside lives over suspends, also when the guest
+# comes back on a tap of another name. Redis (every write acknowledged is there) and PostgreSQL under the same.
+set -eu
+if [ "${1:-}" != inside ]; then
+	[ "$(id -u)" = 0 ] && [ -c /dev/net/tun ] && unshare -n true 2>/dev/null || { echo "needs root, network namespaces and /dev/net/tun"; exit 77; }
+	exec unshare -n sh "$0" inside
+fi
+. vkernel-hooks/uml/lib.sh
+uml_work
+trap uml_clean EXIT
+cycles=${CYCLES:-10}
+ip link set lo up
+tap() { ip tuntap add "$1" mode tap && ip addr add 10.9.9.1/24 dev "$1" && ip link set "$1" up; }
+tap vk0
+uml_disk
+cat >"$work/host/run.sh" <<'GUEST'
+#!/bin/bash
+redis-server --bind 10.9.9.2 --protected-mode no --appendonly yes --appendfsync always --dir /root --save '' >/run/redis.log 2>&1 &
+pg=$(ls -d /usr/lib/postgresql/*/bin)
+mkdir -p /run/postgresql && chown postgres /run/postgresql
+install -d -o postgres /root/pg && chmod 711 /root
+setpriv --reuid=postgres --regid=postgres --clear-groups "$pg/initdb" -A trust -N -D /root/pg >/run/initdb.log 2>&1
+echo "host all all 10.9.9.0/24 trust" >>/root/pg/pg_hba.conf
+setpriv --reuid=postgres --regid=postgres --clear-groups "$pg/postgres" -D /root/pg -h 10.9.9.2 >/run/pg.log 2>&1 &
+until setpriv --reuid=postgres --regid=postgres --clear-groups psql -qc 'create table t (n bigint primary key)' 2>/dev/null; do sleep 0.3; done
+echo "SERVICES ready"
+while :; do sleep 1; done
+GUEST
+chmod +x "$work/host/run.sh"
+uml_boot net ubd0="$work/disk.img" vec0:transport=tap,ifname=vk0,mac=02:00:00:00:99:02 vkaddr=10.9.9.2/24 vkhost="$work/host" \
+	vkrun=/run/host/run.sh
+uml_until net 'SERVICES ready' 120
+build/test/uml/outside 10.9.9.2 "$work/stop" >"$work/client.log" 2>&1 &
+client=$!
+sleep 1
+n=0 before=0
+while [ $n -lt "$cycles" ]; do
+	n=$((n + 1))
+	uml_suspend net
+	over=
+	if [ $((n % 3)) -eq 0 ]; then		# another host: the interface has another name there
+		ip link del vk0 2>/dev/null || ip link del vk1
+		tap vk$((n / 3 % 2)) && over="thaw.vec0=transport=tap,ifname=vk$((n / 3 % 2)),mac=02:00:00:00:99:02"
+	fi
+	# shellcheck disable=SC2086
+	uml_thaw net $over
+	uml_until_armed net
+	i=0		# the client must have been served again
+	until now=$(sed -n 's/^DONE //p' "$work/client.log" | tail -n 1); [ "${now:-0}" -gt "$before" ]; do
+		i=$((i + 1))
+		[ $i -lt 300 ] || { echo "the client is not served any more"; tail -n 3 "$work/client.log"; tail "$work/net.log"; exit 1; }
+		kill -0 $client || { cat "$work/client.log"; exit 1; }
+		sleep 0.1
+	done
+	before=$now
+done
+touch "$work/stop"
+wait $client || { cat "$work/client.log"; exit 1; }
+tail -n 1 "$work/client.log"
+echo "note: $cycles suspends, $(tail -n 1 "$work/client.log")"
