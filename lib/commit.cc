@@ -73,14 +73,38 @@ void write_around_cache(int fd, const void *block)
 		sys_fcntl(fd, F_SETFL, flags);
 }
 
+// A pipe is opened once more, because O_NONBLOCK belongs to the open file that others share: a reader that does not read must not
+// keep the vkernel from hearing that the request is cancelled. Other streams (sockets) are written to as they are.
+void open_stream(int given, ImageFile &file)
+{
+	file.stream = true;
+	file.fd = given;
+	struct stat st;
+	if (sys_fstat(given, &st) < 0 || !S_ISFIFO(st.st_mode))
+		return;
+	char path[32];
+	Text(path, sizeof path).add("/proc/self/fd/").decimal((uint64_t)given);
+	long fd = sys_open(path, O_WRONLY | O_NONBLOCK);
+	if (fd >= 0) {
+		file.fd = (int)fd;
+		file.close_stream = true;
+	}
+}
+
+void close_stream(ImageFile &file)
+{
+	if (file.close_stream)
+		sys_close(file.fd);
+	file.close_stream = false;
+}
+
 }  // namespace
 
 Status image_file_open(struct vkckpt &ck, ImageFile &file)
 {
 	VK_TRY(uuid_make(&file.image_id));
 	if (!ck.image_path[0]) {
-		file.stream = true;
-		file.fd = ck.config.image_fd;
+		open_stream(ck.config.image_fd, file);
 		ck.image_fd_used = true;
 		return success();
 	}
@@ -117,6 +141,7 @@ Status image_file_replace(ImageFile &file)
 
 void image_file_revert(ImageFile &file)
 {
+	close_stream(file);
 	if (file.stream || file.fd < 0)
 		return;
 	file.replacement.back();
@@ -128,6 +153,7 @@ void image_file_revert(ImageFile &file)
 
 void image_file_finish(ImageFile &file)
 {
+	close_stream(file);
 	if (file.stream)
 		return;
 	file.replacement.finish();

@@ -10,6 +10,7 @@ namespace vk {
 struct ImageFile {
 	int fd = -1;
 	bool stream = false;		// config.image_fd: nothing to rename, nothing to remove
+	bool close_stream = false;	// fd is our own way to it
 	struct vkckpt_uuid image_id = {};
 	char part[VKCKPT_MAX_PATH + 16] = {};
 	const char *final = "";

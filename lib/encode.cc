@@ -88,8 +88,10 @@ void work(void *arg, unsigned number)
 		uint64_t first = e.next.fetch_add(kTake);
 		if (first >= ck.plan_count)
 			break;
-		if (number == 0)
+		if (number == 0) {
+			hear_requests(ck);
 			ck.run.progress(first * VKCKPT_CHUNK, ck.plan_count * VKCKPT_CHUNK);
+		}
 		if (!encode(e, number, first, first + kTake < ck.plan_count ? first + kTake : ck.plan_count))
 			return;
 	}

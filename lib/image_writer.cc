@@ -56,9 +56,9 @@ void ImageWriter::init(Arena &arena, const ImageShape &shape)
 	stage_ = Stage::idle;
 }
 
-Status ImageWriter::begin(int fd, const struct vkckpt_uuid &image_id, uint64_t created_realtime_ns)
+Status ImageWriter::begin(int fd, const struct vkckpt_uuid &image_id, uint64_t created_realtime_ns, const Patience &patience)
 {
-	out_.begin(fd);
+	out_.begin(fd, patience);
 	builder_.clear();
 	whole_.reset();
 	stats_ = {};

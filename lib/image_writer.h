@@ -37,7 +37,7 @@ public:
 	void init(Arena &, const ImageShape &);
 
 	// Starts an image at the place where fd stands (file or pipe, also O_DIRECT).
-	Status begin(int fd, const struct vkckpt_uuid &image_id, uint64_t created_realtime_ns);
+	Status begin(int fd, const struct vkckpt_uuid &image_id, uint64_t created_realtime_ns, const Patience &patience = {});
 
 	// One head record; types must not decrease. Its payload may be given in two pieces (struct and what follows).
 	Status record(uint16_t type, const void *payload, size_t bytes, const void *more = nullptr, size_t more_bytes = 0);

@@ -1,26 +1,36 @@
 // A sequential byte stream out. See output.h. QUIET: no allocation; the writes may block on the host's disk or the pipe's reader.
 #include "lib/output.h"
 
+#include <errno.h>
+
 #include "lib/sys.h"
 
 namespace vk {
 
 void Output::init(Arena &arena) { stage_ = static_cast<uint8_t *>(arena.take(kStageBytes, 4096)); }
 
-void Output::begin(int fd)
+void Output::begin(int fd, const Patience &patience)
 {
 	fd_ = fd;
+	patience_ = patience;
 	used_ = 0;
 	position_ = 0;
+}
+
+Status Output::write(struct iovec *vec, int count)
+{
+	long result = writev_all(fd_, vec, count, patience_);
+	if (result == -ECANCELED)
+		return fail(ECANCELED, VKCKPT_R_CANCELLED, "write", "the image", position_);
+	return result < 0 ? fail_host(static_cast<int>(-result), "write", "the image", position_) : success();
 }
 
 // Called with a full stage or at a multiple of 4096, so that what goes out keeps the alignment.
 Status Output::write_stage()
 {
 	VK_CHECK(used_ % 4096 == 0);
-	long result = write_all(fd_, stage_, used_);
-	if (result < 0)
-		return fail_host(static_cast<int>(-result), "write", "the image", position_ - used_);
+	struct iovec vec = { stage_, used_ };
+	VK_TRY(write(&vec, 1));
 	used_ = 0;
 	return success();
 }
@@ -59,9 +69,7 @@ Status Output::append_blocks(const void *bytes, size_t count)
 {
 	VK_CHECK(used_ % 4096 == 0 && count % 4096 == 0 && reinterpret_cast<uintptr_t>(bytes) % 4096 == 0);
 	struct iovec vec[2] = { { stage_, used_ }, { const_cast<void *>(bytes), count } };
-	long result = writev_all(fd_, vec, 2);
-	if (result < 0)
-		return fail_host(static_cast<int>(-result), "write", "the image", position_);
+	VK_TRY(write(vec, 2));
 	used_ = 0;
 	position_ += count;
 	return success();

@@ -5,6 +5,7 @@
 
 #include "lib/arena.h"
 #include "lib/status.h"
+#include "lib/sys.h"
 
 namespace vk {
 
@@ -14,7 +15,8 @@ public:
 	static size_t arena_bytes() { return Arena::room(kStageBytes, 4096); }
 
 	void init(Arena &);			// ARM
-	void begin(int fd);			// the stream's position 0 is where fd stands
+	// The stream's position 0 is where fd stands. With a non-blocking fd every wait for its reader ends when patience does.
+	void begin(int fd, const Patience &patience = {});
 	Status append(const void *bytes, size_t count);
 	Status zeros(size_t count);
 	Status align(size_t boundary);		// zeros up to the next multiple
@@ -25,10 +27,12 @@ public:
 
 private:
 	Status write_stage();
+	Status write(struct iovec *vec, int count);
 	uint8_t *stage_ = nullptr;
 	size_t used_ = 0;
 	uint64_t position_ = 0;
 	int fd_ = -1;
+	Patience patience_;
 };
 
 }  // namespace vk

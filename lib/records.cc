@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/disks.h"
+#include "lib/signals.h"
 #include "lib/sys.h"
 #include "lib/text.h"
 
@@ -12,7 +13,7 @@ namespace vk {
 
 Status begin_image(struct vkckpt &ck, const ImageFile &file)
 {
-	return ck.writer.begin(file.fd, file.image_id, sys_clock_ns(CLOCK_REALTIME));
+	return ck.writer.begin(file.fd, file.image_id, sys_clock_ns(CLOCK_REALTIME), { request_ended, &ck });
 }
 
 Status write_host(struct vkckpt &ck)

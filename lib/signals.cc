@@ -19,15 +19,18 @@ Atomic<struct vkckpt *> armed;
 
 constexpr uint64_t kCommands = signal_bit(VKCKPT_SIGCKPT) | signal_bit(VKCKPT_SIGCKPTEXIT);
 
-void on_signal(int signal, siginfo_t *info, void *)
+void obey(struct vkckpt &ck, int signal, const siginfo_t *info)
 {
-	struct vkckpt *ck = armed.load();
-	if (!ck)
-		return;
 	uint64_t request = info->si_code == SI_QUEUE ? (uint64_t)(uintptr_t)info->si_value.sival_ptr : 0;
 	if (signal == VKCKPT_SIGCKPTEXIT && (request & 0xff) != VKCKPT_ACTION_CANCEL)
 		request = (request & ~0xffull) | VKCKPT_ACTION_EXIT;
-	(void)latch_request(*ck, request);
+	(void)latch_request(ck, request);
+}
+
+void on_signal(int signal, siginfo_t *info, void *)
+{
+	if (struct vkckpt *ck = armed.load())
+		obey(*ck, signal, info);
 }
 
 void cancel_request(struct vkckpt &ck, uint64_t id)
@@ -88,6 +91,20 @@ int latch_request(struct vkckpt &ck, uint64_t request)
 }
 
 bool request_cancelled(const struct vkckpt &ck) { return ck.cancelled.load() == ck.serial.load(); }
+
+void hear_requests(struct vkckpt &ck)
+{
+	siginfo_t info;
+	for (long signal; (signal = sys_sigtake(kCommands, &info)) > 0;)
+		obey(ck, (int)signal, &info);
+}
+
+bool request_ended(void *vkernel)
+{
+	struct vkckpt &ck = *static_cast<struct vkckpt *>(vkernel);
+	hear_requests(ck);
+	return request_cancelled(ck);
+}
 
 }  // namespace vk
 

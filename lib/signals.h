@@ -23,5 +23,10 @@ int latch_request(struct vkckpt &, uint64_t request);
 // The request that is being served has been cancelled.
 bool request_cancelled(const struct vkckpt &);
 
+// QUIET: all signals are blocked now, so a cancellation or another request is fetched, not delivered.
+void hear_requests(struct vkckpt &);
+// The same, and whether the request has been cancelled: for struct Patience, arg is the struct vkckpt.
+bool request_ended(void *vkernel);
+
 }  // namespace vk
 #endif

@@ -78,6 +78,8 @@ struct SignalAction {
 };
 long sys_sigaction(int signal, const SignalAction *action, SignalAction *old);
 long sys_sigprocmask(int how, const uint64_t *mask, uint64_t *old);
+// Takes a pending signal of the set that the caller has blocked, without waiting: its number, or -EAGAIN.
+long sys_sigtake(uint64_t set, siginfo_t *info);
 long sys_kill(long pid, int signal);
 long sys_tgkill(long pid, long tid, int signal);
 long sys_sigqueue(long pid, int signal, siginfo_t *info);
@@ -88,9 +90,14 @@ long sys_sigqueue(long pid, int signal, siginfo_t *info);
 long sys_thread_start(void *stack_top, void (*entry)(void *), void *argument, uint32_t *alive_tid);
 
 // --- made of the above ---
+// Asked again and again while a write waits for a reader; true: -ECANCELED.
+struct Patience {
+	bool (*ended)(void *) = nullptr;
+	void *arg = nullptr;
+};
 // All bytes, whatever short writes, EINTR and EAGAIN (a non-blocking pipe: waits in poll) come between. 0 or -errno.
 long write_all(int fd, const void *buffer, size_t bytes);
-long writev_all(int fd, struct iovec *vec, int count);	// changes vec
+long writev_all(int fd, struct iovec *vec, int count, const Patience &patience = {});	// changes vec
 long pwrite_all(int fd, const void *buffer, size_t bytes, uint64_t offset);
 // Bytes read: fewer than asked only at the end of the file. Or -errno.
 long read_all(int fd, void *buffer, size_t bytes);

@@ -8,8 +8,10 @@
 namespace vk {
 namespace {
 
+constexpr int kPatienceMs = 50;
+
 // True when the call is to be made again: interrupted, or a non-blocking descriptor that became ready meanwhile.
-bool again(long result, int fd, short events)
+bool again(long result, int fd, short events, const Patience &patience = {})
 {
 	if (result == -EINTR)
 		return true;
@@ -18,8 +20,8 @@ bool again(long result, int fd, short events)
 	struct pollfd poll = { fd, events, 0 };
 	long ready;
 	do
-		ready = sys_call(SYS_poll, reinterpret_cast<long>(&poll), 1, -1);
-	while (ready == -EINTR);
+		ready = sys_call(SYS_poll, reinterpret_cast<long>(&poll), 1, patience.ended ? kPatienceMs : -1);
+	while (ready == -EINTR || (ready == 0 && !patience.ended(patience.arg)));
 	return ready > 0;
 }
 
@@ -31,7 +33,7 @@ long write_all(int fd, const void *buffer, size_t bytes)
 	return writev_all(fd, &vec, 1);
 }
 
-long writev_all(int fd, struct iovec *vec, int count)
+long writev_all(int fd, struct iovec *vec, int count, const Patience &patience)
 {
 	while (count > 0) {
 		if (vec->iov_len == 0) {
@@ -40,8 +42,10 @@ long writev_all(int fd, struct iovec *vec, int count)
 			continue;
 		}
 		long done = sys_writev(fd, vec, count);
-		if (again(done, fd, POLLOUT))
+		if (again(done, fd, POLLOUT, patience))
 			continue;
+		if (done == -EAGAIN && patience.ended)
+			return -ECANCELED;
 		if (done <= 0)
 			return done < 0 ? done : -EIO;	// 0 for a write of more than 0 bytes: no progress to be had
 		size_t left = static_cast<size_t>(done);

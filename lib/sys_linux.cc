@@ -190,6 +190,11 @@ long sys_sigprocmask(int how, const uint64_t *mask, uint64_t *old)
 }
 long sys_kill(long pid, int signal) { return sys_call(SYS_kill, pid, signal); }
 long sys_tgkill(long pid, long tid, int signal) { return sys_call(SYS_tgkill, pid, tid, signal); }
+long sys_sigtake(uint64_t set, siginfo_t *info)
+{
+	struct timespec at_once = {};
+	return sys_call(SYS_rt_sigtimedwait, word(&set), word(info), word(&at_once), sizeof set);
+}
 long sys_sigqueue(long pid, int signal, siginfo_t *info) { return sys_call(SYS_rt_sigqueueinfo, pid, signal, word(info)); }
 
 
