@@ -1,6 +1,9 @@
 // The command with real vkernels and their images: hello, the smallest, and minivk, with guest processes and a disk.
 #include <catch2/catch.hpp>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "test/e2e/command_util.h"
 #include "test/skip.h"
 
@@ -331,4 +334,23 @@ TEST_CASE("vkckpt info: a disk that was changed, moved or overtaken is said", "[
 	CHECK(state() == "idle");
 	rename((host.disk() + ".vkckpt").c_str(), moved.c_str());
 	CHECK(state() == "no-sidecar");
+}
+
+TEST_CASE("vkckpt suspend -t: a pipe that nobody reads holds up nothing but the image", "[command][vkernel]")
+{
+	Host host;
+	const std::string fifo = host.dir / "fifo";
+	REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+	const int fd = open(fifo.c_str(), O_RDWR);	// its own reader, who does not read; minivk inherits it
+	REQUIRE(fd >= 0);
+	auto child = host.start_minivk("echo ready; i=0; while :; do i=$((i+1)); echo step $i; sleep 0.1; done",
+	    {"--image", "fd:" + std::to_string(fd)});
+	Ran ran = host.vkckpt({"suspend", "-t", "1", "vk"});
+	INFO(ran.err);
+	CHECK(ran.status == 1);
+	CHECK(has(ran.err, "(CANCELLED)"));
+	CHECK(child->running());
+	const std::string before = host.console();
+	CHECK(await([&] { return host.console().size() > before.size(); }));
+	close(fd);
 }
