@@ -64,4 +64,4 @@ put 755 "$to/libexec/vkckpt" examples/systemd/vkernel-start examples/systemd/vke
 put 644 "$to/libexec/vkckpt" examples/systemd/vkernel-common
 put 644 "$to/lib/systemd/system" examples/systemd/vkernel@.service
 sed "s|/usr/local/|$prefix/|" examples/systemd/vkernel@.service >"$to/lib/systemd/system/vkernel@.service"
-put 644 "$to/share/doc/vkckpt" examples/systemd/README.md examples/systemd/example.conf
+put 644 "$to/share/doc/vkckpt" examples/systemd/README.md examples/systemd/example.conf examples/hello/hello.cc
