@@ -64,6 +64,6 @@ uml_end() {
 uml_clean() {
 	set +e
 	for p in $pids; do kill -9 "$p" 2>/dev/null; done
-	wait 2>/dev/null
+	for p in $pids; do wait "$p" 2>/dev/null; done
 	rm -rf "$work"
 }

@@ -51,7 +51,18 @@ static int vk_sock[2] = { -1, -1 };
 static int vk_thawing;			/* devices are not back yet */
 static int vk_captured;			/* the request got as far as the library */
 static int vk_result;
-static long long vk_began;
+static long long vk_phase[2];	/* of a thaw: address spaces, devices */
+static long long vk_mark;		/* where the phase that is measured began */
+long long um_vkckpt_phase_us[3];
+
+/* The time since the last mark, which moves here. */
+static long long vk_lap(void)
+{
+	long long now = os_vkckpt_usecs(), lap = now - vk_mark;
+
+	vk_mark = now;
+	return lap;
+}
 
 /* ---- command line ---- */
 
@@ -243,6 +254,7 @@ static void vk_thaw_early(void)
 {
 	struct mm_context *ctx;
 
+	vk_mark = os_vkckpt_usecs();
 	cpu_tasks[0].pid = os_getpid();
 	os_thaw_signals(cpu0_irqstack, THREAD_SIZE);
 	if (os_timer_create())
@@ -253,7 +265,7 @@ static void vk_thaw_early(void)
 	if (current->active_mm && current->active_mm != &init_mm)
 		__switch_mm(&current->active_mm->context.id);
 	vk_thawing = 1;
-	vk_began = os_vkckpt_usecs();
+	vk_phase[0] = vk_lap();
 }
 
 /* ---- thaw: devices and the guest's view ---- */
@@ -302,10 +314,16 @@ static void vk_thaw_devices(void)
 	um_irqs_thaw();
 	add_bootloader_randomness(um_vkckpt_news.entropy, sizeof(um_vkckpt_news.entropy));
 	memzero_explicit(um_vkckpt_news.entropy, sizeof(um_vkckpt_news.entropy));
-	os_vkckpt_say("thaw: devices %lld us\r\n", os_vkckpt_usecs() - vk_began);
+	vk_phase[1] = vk_lap();
 }
 
 /* ---- the suspend path ---- */
+
+int um_vkckpt_suspend_begin(void)
+{
+	um_vkckpt_phase_us[1] = vk_lap();
+	return 0;
+}
 
 int um_vkckpt_suspend_prepare(void)
 {
@@ -330,8 +348,11 @@ int noinline um_vkckpt_suspend_enter(void)
 	int r;
 
 	vk_captured = 1;
+	um_vkckpt_phase_us[2] = vk_lap();
 	r = um_vkckpt_capture();
 	if (r == UM_VK_EXIT) {
+		os_vkckpt_say("phases of the suspend: sync %lld, freeze %lld, devices %lld, capture and commit %lld us\r\n",
+			      um_vkckpt_phase_us[0], um_vkckpt_phase_us[1], um_vkckpt_phase_us[2], vk_lap());
 		uml_exitcode = VK_EXIT_SUSPENDED;
 		uml_cleanup();
 		halt_skas();
@@ -378,6 +399,7 @@ static int vk_pm_notify(struct notifier_block *nb, unsigned long event, void *un
 		um_vkckpt_begin();
 		vk_captured = 0;
 		vk_result = 0;
+		um_vkckpt_phase_us[0] = vk_mark ? vk_lap() : 0;
 		vk_check();
 		if (um_vkckpt_refused()) {
 			vk_result = -EBUSY;
@@ -391,8 +413,12 @@ static int vk_pm_notify(struct notifier_block *nb, unsigned long event, void *un
 		}
 		break;
 	case PM_POST_SUSPEND:
-		if (vk_result == 1)
+		if (vk_result == 1) {
 			vk_announce();
+			os_vkckpt_say("phases of the thaw: exec and load %lld, address spaces %lld, devices %lld, tasks %lld us\r\n",
+				      um_vkckpt_load_us, vk_phase[0], vk_phase[1], vk_lap());
+		}
+		vk_mark = 0;
 		um_vkckpt_notice_end(vk_captured || vk_result < 0 ? vk_result : -EBUSY);
 		break;
 	}
@@ -408,6 +434,7 @@ static void vk_work_fn(struct work_struct *work)
 	int err;
 
 	um_vkckpt_kicked = 0;
+	vk_mark = os_vkckpt_usecs();
 	err = pm_suspend(PM_SUSPEND_MEM);
 	if (err && !vk_captured)
 		um_vkckpt_decline(-err, vk_result == -ECANCELED, um_vkckpt_refused() ? um_vkckpt_refused() :

@@ -47,6 +47,7 @@ unsigned int vk_args_bytes;
 
 struct um_vkckpt_news um_vkckpt_news;
 int um_vkckpt_kicked, um_vkckpt_kick_fd = -1;
+long long um_vkckpt_load_us;
 
 extern char _edata[];
 extern void add_arg(char *arg);
@@ -593,6 +594,7 @@ int um_vkckpt_thaw(int argc, char **argv)
 	struct vkckpt_error err;
 	struct vkckpt *ck;
 	struct vk_host *host;
+	long long began = os_vkckpt_usecs();
 	int i, n = 0, dry = 0, other = 0;
 
 	for (i = 1; i < argc; i++) {
@@ -645,6 +647,7 @@ int um_vkckpt_thaw(int argc, char **argv)
 	/* From here on all static data are the captured kernel's. */
 	vk = ck;
 	um_vkckpt_map_vmalloc();
+	um_vkckpt_load_us = os_vkckpt_usecs() - began;
 	return 1;
 }
 

@@ -82,6 +82,9 @@ extern char um_vkckpt_line_conf[UM_VK_LINES][128];		/* overridden channels */
 extern unsigned short um_vkckpt_line_size[UM_VK_LINES][2];	/* rows and columns of a pty when it was captured */
 extern char um_vkckpt_vec_args[UM_VK_VEC][UM_VK_PATH];	/* overridden arguments */
 extern int um_vkckpt_vec_fd[UM_VK_VEC][2];			/* opened by the thaw: rx, tx */
+extern long long um_vkckpt_load_us;		/* exec and load of the thaw */
+/* How long the guest is away, by phase: sync, notice and freeze, devices. */
+extern long long um_vkckpt_phase_us[3];
 extern int um_vkckpt_hostfs_fd[UM_VK_FILES];
 extern int um_vkckpt_hostfs_count;
 extern void os_vkckpt_window_size(int fd, const unsigned short *size);
@@ -96,6 +99,7 @@ extern int um_vkckpt_next_mm(unsigned long long *cursor, unsigned long long *id,
 			     unsigned long *root, unsigned long *size);
 extern void um_vkckpt_map_vmalloc(void);	/* THAW: the kernel's page-wise mappings */
 /* Called by um_suspend_ops. */
+extern int um_vkckpt_suspend_begin(void);
 extern int um_vkckpt_suspend_prepare(void);
 extern int um_vkckpt_suspend_enter(void);
 extern void um_vkckpt_suspend_finish(void);
