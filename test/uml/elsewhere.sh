@@ -27,12 +27,13 @@ if [ "$(id -u)" = 0 ]; then
 	linux=$work/linux vkckpt=$work/vkckpt
 fi
 boot() { $user "$linux" mem=256M umid=one vkckpt="$work/one.vkckpt" root=/dev/ubda rw init=/sbin/vkinit con=null con0=null,fd:1 ssl=null quiet \
-	ubd0="$work/here/disk.img" vkhost="$work/host" vkrun=/run/host/run.sh </dev/null >"$work/one.log" 2>&1 & pid=$!; pids="$pids $pid"; }
+	ubd0="$work/here/disk.img" vkckpt.binary=keep vkhost="$work/host" vkrun=/run/host/run.sh </dev/null >"$work/one.log" 2>&1 & pid=$!; pids="$pids $pid"; }
 boot
 uml_until one TICK 60
 $user "$vkckpt" suspend one
 rc=0; wait "$pid" || rc=$?; [ $rc -eq 33 ]
-$user "$vkckpt" info "$work/one.vkckpt" >/dev/null
+binary=$($user "$vkckpt" info "$work/one.vkckpt" | grep -o 'binary=[^ ]*' | cut -d= -f2)
+cmp "$binary" "$linux"
 before=$(grep -a -o 'TICK [0-9]*' "$work/one.log" | tail -n 1 | cut -d' ' -f2)
 
 mv "$work/here" "$work/there"

@@ -89,8 +89,9 @@ static int __init vkckpt_setup_more(char *text, int *add)
 	return 0;
 }
 __uml_setup("vkckpt.", vkckpt_setup_more,
-"vkckpt.action=exit|continue, vkckpt.name=<name>\n"
-"    What plain SIGCKPT does behind the commit; the name that tools call this kernel by (default: its umid).\n\n");
+"vkckpt.action=exit|continue, vkckpt.name=<name>, vkckpt.binary=keep\n"
+"    What plain SIGCKPT does behind the commit; the name that tools call this kernel by (default: its umid); a link to this binary, which\n"
+"    alone can thaw the images, is kept beside them.\n\n");
 
 /* ---- what the library asks while everything is quiet: no current, no locks ---- */
 

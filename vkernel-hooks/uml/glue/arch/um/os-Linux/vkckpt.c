@@ -34,6 +34,8 @@ struct vk_hole { unsigned long start, end; };
 /* the settings of the command line, and the armed vkernel */
 static char vk_image[UM_VK_PATH], vk_name[64];
 unsigned int vk_action = VKCKPT_ACTION_EXIT;
+static int vk_keep;		/* vkckpt.binary=keep */
+char vk_binary[UM_VK_PATH];	/* where it is kept; "": not */
 static struct vkckpt *vk;
 static struct vkckpt_error vk_error;
 static const char *vk_refused;
@@ -140,6 +142,10 @@ int um_vkckpt_set(const char *key, const char *value)
 			vk_action = VKCKPT_ACTION_CONTINUE;
 		else
 			return -EINVAL;
+	} else if (!strcmp(key, "binary")) {
+		if (strcmp(value, "keep"))
+			return -EINVAL;
+		vk_keep = 1;
 	} else {
 		return -EINVAL;
 	}
@@ -348,6 +354,52 @@ static void vk_common(struct vkckpt_config *c)
 	c->run_dir = "";
 }
 
+static int vk_copy(int from, int to)
+{
+	static char block[65536];
+	ssize_t n;
+
+	while ((n = read(from, block, sizeof(block))) > 0)
+		if (write(to, block, n) != n)
+			return -1;
+	return n < 0 ? -1 : fsync(to);
+}
+
+/*
+ * Only this binary thaws its images: a hard link to it, or a copy, lies in the folder of the image as uml-BUILDID from now on.
+ */
+static int vk_keep_binary(void *unused)
+{
+	unsigned char id[20];
+	char self[UM_VK_PATH], part[UM_VK_PATH + 8];
+	char *slash = strrchr(vk_image, '/');
+	int i, n, at, from, to;
+
+	at = snprintf(vk_binary, sizeof(vk_binary) - 64, "%.*suml-", slash ? (int)(slash - vk_image + 1) : 0, vk_image);
+	n = vkckpt_build_id(id, sizeof(id));
+	for (i = 0; i < n; i++)
+		at += snprintf(vk_binary + at, sizeof(vk_binary) - at, "%02x", id[i]);
+	if (access(vk_binary, X_OK) == 0)
+		return 0;
+	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n < 0)
+		return -errno;
+	self[n] = 0;
+	if (link(self, vk_binary) == 0)
+		return 0;
+	snprintf(part, sizeof(part), "%s.part", vk_binary);
+	from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	to = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+	n = from < 0 || to < 0 || vk_copy(from, to) < 0 || rename(part, vk_binary) < 0 ? -errno : 0;
+	if (n && to >= 0)
+		unlink(part);
+	if (from >= 0)
+		close(from);
+	if (to >= 0)
+		close(to);
+	return n;
+}
+
 static int vk_call_arm(void *config)
 {
 	return vkckpt_arm(config, &vk, &vk_error);
@@ -395,6 +447,10 @@ int um_vkckpt_arm(void)
 	if (vk_on_host_stack(vk_call_arm, &c) < 0) {
 		os_vkckpt_say("%s\n", vk_error.message);
 		return -vk_error.code;
+	}
+	if (vk_keep && vk_on_host_stack(vk_keep_binary, NULL) < 0) {
+		os_vkckpt_say("vkckpt.binary=keep: this binary cannot be kept as %s\n", vk_binary);
+		vk_binary[0] = 0;
 	}
 	return 0;
 }

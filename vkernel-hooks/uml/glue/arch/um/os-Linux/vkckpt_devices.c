@@ -134,6 +134,8 @@ static int machine_save(void *device, struct vkckpt_sink *sink)
 	vkckpt_put_u64(sink, "sync_us", um_vkckpt_phase_us[0]);
 	vkckpt_put_u64(sink, "freeze_us", um_vkckpt_phase_us[1]);
 	vkckpt_put_u64(sink, "devices_us", um_vkckpt_phase_us[2]);
+	if (vk_binary[0])
+		vkckpt_put_string(sink, "binary", vk_binary);
 	vkckpt_put_string(sink, "umid", get_umid());
 	vkckpt_put_string(sink, "pid_file", os_umid_file());
 	vkckpt_put_bytes(sink, "args", vk_args, vk_args_bytes);

@@ -32,6 +32,7 @@ extern struct vkckpt_disk *vk_disks;		/* UM_VK_UBD of them, in host memory */
 extern char vk_args[UM_VK_ARGS];
 extern unsigned int vk_args_bytes;
 extern unsigned int vk_action;
+extern char vk_binary[UM_VK_PATH];
 
 extern const struct vkckpt_device_class *const vk_classes[];
 extern const unsigned int vk_class_count;
