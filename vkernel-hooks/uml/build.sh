@@ -55,11 +55,11 @@ need $package gcc make flex bison bc libelf-dev libssl-dev xz-utils patch rsync 
 unpack() {
 	rm -rf $src && mkdir -p $src
 	set -- --strip-components=1
+	# their Kconfig files are read, nothing of them is built
 	for arch in alpha arc arm arm64 csky hexagon ia64 loongarch m68k microblaze mips nios2 openrisc parisc powerpc riscv s390 sh \
 		sparc xtensa; do
-		set -- "$@" --exclude="$package/arch/$arch"
+		set -- "$@" --exclude="$package/arch/$arch/*.[chS]" --exclude="$package/arch/$arch/*.dts" --exclude="$package/arch/$arch/*.dtsi"
 	done
-	# their Kconfig files are read, nothing of them is built
 	for dir in drivers/gpu drivers/media drivers/net/ethernet drivers/net/wireless drivers/infiniband drivers/scsi drivers/staging \
 		drivers/iio drivers/usb sound tools/testing tools/perf Documentation; do
 		set -- "$@" --exclude="$package/$dir/*.[chS]" --exclude="$package/$dir/*.rst" --exclude="$package/$dir/*.yaml"
