@@ -111,6 +111,8 @@ void print_memory(const ImageFile &image)
 		    address_text(region.address));
 	std::string ratio = ram.ratio() > 0 ? ", " + ram.ratio_text() + " of their size" : "";
 	line("Stored", human_size(ram.live_bytes) + " of frames in " + human_size(ram.stored_bytes) + ratio);
+	if (image.stats().workers)
+		line("Written by", std::to_string(image.stats().workers) + (image.stats().workers == 1 ? " worker" : " workers"));
 	line("Left out", human_size(ram.zero_bytes) + " zero, " + human_size(ram.free_bytes) + " free, " +
 	    human_size(ram.hole_bytes) + " never touched");
 	Table table({"CONTENT", ">FRAMES", ">SIZE", ">STORED", ">RATIO"}, "  ");
@@ -263,6 +265,7 @@ void json_memory(Json &json, const ImageFile &image)
 	json.number("quiesce_ns", stats.quiesce_ns);
 	json.number("walk_ns", stats.walk_ns);
 	json.number("write_ns", stats.write_ns);
+	json.number("workers", stats.workers);
 	json.begin_array("classes");
 	for (const ClassSummary &entry : ram.classes) {
 		json.begin_object();

@@ -70,8 +70,8 @@ for g in test/guests/*.c; do
 	tests="$tests $o"
 done
 if [ -f test/bench/bench.cc ]; then
-	objects TEST_CXXFLAGS test/bench/bench.cc
-	program $B/test/bench/run "-no-pie -lbsd" $objs $B/lib/libvkckpt.a
+	objects TEST_CXXFLAGS test/bench/bench.cc test/bench/run.cc test/bench/vkernel.cc test/bench/floor.cc test/bench/report.cc
+	program $B/test/bench/run "-no-pie -pthread -llz4" $objs $B/lib/libvkckpt.a
 	tests="$tests $B/test/bench/run"
 fi
 if [ -f test/bench/vmspace_bench.cc ]; then

@@ -130,6 +130,8 @@ struct vkckpt_config base_config(const Options &o)
 {
 	struct vkckpt_config c = {};
 	c.size = sizeof c;
+	c.workers = o.workers;
+	c.codec = o.codec;
 	c.program = "minivk";
 	set_image(o.image, 1, &c.image_path, &c.image_fd);
 	c.on_ckpt = o.continue_after ? VKCKPT_ACTION_CONTINUE : VKCKPT_ACTION_EXIT;

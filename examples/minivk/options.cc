@@ -21,8 +21,8 @@ namespace {
 const char kUsage[] =
     "usage: minivk [-m size] [-n ncpus] [-r disk] [-i memimg] [-p pidfile] [-e NAME=value] [--root dir|cpio]\n"
     "              [--name NAME] [--image FILE] [--on-ckpt exit|continue] [--console stdio|pty[:link]|log:FILE|null]\n"
-    "              [--] [program args...]\n"
-    "       minivk --thaw FILE [-o device.key=value]... [--dry-run]\n";
+    "              [--workers N] [--codec lz4|raw] [--] [program args...]\n"
+    "       minivk --thaw FILE [-o device.key=value]... [--dry-run] [--workers N] [--codec lz4|raw]\n";
 const char kHelp[] =
     "  -m size         memory of the guest (512m)\n"
     "  -n ncpus        virtual CPUs (1)\n"
@@ -35,6 +35,8 @@ const char kHelp[] =
     "  --image FILE    where SIGCKPT writes (NAME.ckpt); - is standard output, fd:N a descriptor\n"
     "  --on-ckpt       what SIGCKPT does after writing: exit (status 33) or continue\n"
     "  --console       where the guest's console is (stdio)\n"
+    "  --workers N     threads that write an image or read it (one more than there are CPUs)\n"
+    "  --codec         how memory is stored in an image: lz4 (at first) or raw\n"
     "  --thaw FILE     go on from an image; - is standard input, fd:N a descriptor\n"
     "  -o device.key=value   at a thaw: another setting of a device than recorded (disk0.path=FILE)\n"
     "  --dry-run       at a thaw: only say whether it would work\n";
@@ -92,11 +94,13 @@ void check_together(const Options &o, bool boot_option)
 		misuse("--image - writes to standard output, where the console is: add --console log:FILE, pty or null");
 }
 
-enum LongOption { kRoot = 256, kName, kImage, kOnCkpt, kConsole, kThaw, kDryRun, kHelpOption, kVersion, kTestAt, kTestEvery };
+enum LongOption { kRoot = 256, kName, kImage, kOnCkpt, kConsole, kThaw, kDryRun, kWorkers, kCodec, kHelpOption, kVersion, kTestAt,
+	kTestEvery };
 const option kLong[] = {
 	{"root", 1, nullptr, kRoot}, {"name", 1, nullptr, kName}, {"image", 1, nullptr, kImage},
 	{"on-ckpt", 1, nullptr, kOnCkpt}, {"console", 1, nullptr, kConsole}, {"thaw", 1, nullptr, kThaw},
 	{"dry-run", 0, nullptr, kDryRun}, {"help", 0, nullptr, kHelpOption}, {"version", 0, nullptr, kVersion},
+	{"workers", 1, nullptr, kWorkers}, {"codec", 1, nullptr, kCodec},
 	{"test-ckpt-at-trap", 1, nullptr, kTestAt}, {"test-ckpt-every", 1, nullptr, kTestEvery}, {}};
 
 // False: a boot option, which a thaw does not take.
@@ -124,6 +128,12 @@ bool take(Options &o, int c, const char *value)
 		return true;
 	case kThaw: o.thaw = value; return true;
 	case kDryRun: o.dry_run = true; return true;
+	case kWorkers: o.workers = uint32_t(parse_number("--workers", value, VKCKPT_MAX_WORKERS)); return true;
+	case kCodec:
+		if (strcmp(value, "lz4") != 0 && strcmp(value, "raw") != 0)
+			misuse("--codec %s: lz4 or raw", value);
+		o.codec = value[0] == 'r' ? VKCKPT_CODEC_RAW : VKCKPT_CODEC_LZ4;
+		return true;
 	case kTestAt: o.test_at_trap = parse_number("--test-ckpt-at-trap", value, 1ull << 60); return true;
 	case kTestEvery: o.test_every = parse_number("--test-ckpt-every", value, 1ull << 60); return true;
 	case 'm': o.ram_bytes = parse_size(value); return false;
