@@ -37,15 +37,19 @@ static int discard_disk(const char *path)
 	if (result == -ENOENT)
 		return refuse("%s: neither an image nor a disk of a vkernel: there is no %s%s (NOT_FOUND); name an image or a disk",
 		    printable(path).c_str(), printable(path).c_str(), VKCKPT_SIDECAR_SUFFIX);
-	if (result < 0)
+	bool damaged = error.reason == VKCKPT_R_SIDECAR_DAMAGED;
+	if (result < 0 && !damaged)
 		return refuse("%s", sentence_of(path, error).c_str());
-	if (sidecar.state == VKCKPT_DISK_IDLE) {
+	if (!damaged && sidecar.state == VKCKPT_DISK_IDLE) {
 		printf("%s: no image waits for it, there is nothing to forget\n", printable(path).c_str());
 		return finish_output(kYes);
 	}
 	if (vkckpt_disk_discard(path, &error) < 0)
 		return refuse("%s", sentence_of(path, error).c_str());
-	if (sidecar.state == VKCKPT_DISK_SUSPENDED)
+	if (damaged)
+		printf("%s: its damaged sidecar was made anew; no image of it can be thawed any more, it boots as after a power"
+		    " failure\n", printable(path).c_str());
+	else if (sidecar.state == VKCKPT_DISK_SUSPENDED)
 		printf("%s: forgotten that %s suspended it; that image cannot be thawed any more, the disk boots as after a"
 		    " power failure\n", printable(path).c_str(), printable(field(sidecar.image_path)).c_str());
 	else

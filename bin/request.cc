@@ -29,31 +29,19 @@ volatile sig_atomic_t interrupts;
 
 void on_interrupt(int) { interrupts = interrupts + 1; }
 
-// ^C and its like cancel the request; they must not leave it running unseen.
-class InterruptGuard {
-public:
-	InterruptGuard()
-	{
-		interrupts = 0;
-		struct sigaction action{};
-		action.sa_handler = on_interrupt;
-		for (size_t i = 0; i < std::size(kSignals); i++) {
-			sigaction(kSignals[i], nullptr, &old_[i]);
-			// What the caller ignores (nohup) stays ignored.
-			if (old_[i].sa_handler != SIG_IGN)
-				sigaction(kSignals[i], &action, nullptr);
-		}
+// ^C and its like cancel the request; they must not leave it running unseen. For good: one that comes when the outcome is
+// known must not keep it from being told.
+void catch_interrupts()
+{
+	interrupts = 0;
+	struct sigaction action{}, old{};
+	action.sa_handler = on_interrupt;
+	for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
+		sigaction(signal, nullptr, &old);
+		if (old.sa_handler != SIG_IGN)		// what the caller ignores (nohup) stays ignored
+			sigaction(signal, &action, nullptr);
 	}
-	~InterruptGuard()
-	{
-		for (size_t i = 0; i < std::size(kSignals); i++)
-			sigaction(kSignals[i], &old_[i], nullptr);
-	}
-
-private:
-	static constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction old_[3];
-};
+}
 
 struct Status {
 	uint32_t phase, result_reason;
@@ -292,7 +280,7 @@ bool serve(const Entry &entry, const Order &order, Outcome *out, std::string *pr
 	Target target;
 	if (!target.open(entry, problem))
 		return false;
-	InterruptGuard guard;
+	catch_interrupts();
 	uint64_t id = random_id();
 	Follower follower(entry, target, order, id);
 	if (!target.send(VKCKPT_REQUEST(order.action, order.flags, id))) {

@@ -84,8 +84,17 @@ Process::Process(const Setup &setup)
 	for (const std::string &word : setup.words)
 		argv.push_back(const_cast<char *>(word.c_str()));
 	argv.push_back(nullptr);
+	// A signal between fork and exec must not find the test's own handlers.
+	sigset_t own, before;
+	sigemptyset(&own);
+	for (int number : {SIGINT, SIGTERM, SIGHUP})
+		sigaddset(&own, number);
+	sigprocmask(SIG_BLOCK, &own, &before);
 	pid_ = fork();
 	if (pid_ == 0) {
+		for (int number : {SIGINT, SIGTERM, SIGHUP})
+			::signal(number, SIG_DFL);
+		sigprocmask(SIG_SETMASK, &before, nullptr);
 		setsid();
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		::signal(SIGPIPE, SIG_DFL);
@@ -99,6 +108,7 @@ Process::Process(const Setup &setup)
 		execv(argv[0], argv.data());
 		_exit(127);
 	}
+	sigprocmask(SIG_SETMASK, &before, nullptr);
 	session_ = pid_;
 	if (setup.out < 0)
 		close(out[1]);
