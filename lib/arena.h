@@ -39,6 +39,7 @@ public:
 	size_t used_bytes() const { return used_; }
 
 private:
+	static Status touch(uint8_t *at, size_t bytes);
 	uint8_t *base_ = nullptr;
 	size_t size_ = 0;
 	size_t used_ = 0;
