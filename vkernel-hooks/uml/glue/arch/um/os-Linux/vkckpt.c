@@ -601,13 +601,13 @@ static void vk_occupy(struct vk_host *host, int limit)
 		r.rlim_cur = r.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &r);
 	}
+	for (fd = 0; fd < VK_MAX_FD; fd++)
+		host->inherited[fd] = fd != nul && fcntl(fd, F_GETFD) >= 0;
 	for (fd = 0; fd < limit; fd++) {
+		if (host->inherited[fd])
+			continue;
 		if (fd == nul) {
 			host->placeholder[fd] = fd > 2;
-			continue;
-		}
-		if (fcntl(fd, F_GETFD) >= 0) {
-			host->inherited[fd] = 1;
 			continue;
 		}
 		if (dup3(nul, fd, fd > 2 ? O_CLOEXEC : 0) < 0)

@@ -348,6 +348,7 @@ static int line_save(void *device, struct vkckpt_sink *sink)
 	if (!conf)
 		return -ENODEV;
 	vkckpt_put_string(sink, "channels", conf);
+	vkckpt_put_string(sink, "recorded", conf);
 	vkckpt_put_u64(sink, "open", fd >= 0);
 	if (fd >= 0 && ioctl(fd, TIOCGWINSZ, &size) == 0) {
 		vkckpt_put_u64(sink, "rows", size.ws_row);
@@ -359,7 +360,7 @@ static int line_save(void *device, struct vkckpt_sink *sink)
 }
 
 /* "fd:0,fd:1", "tty:/dev/ttyS0", "pts", "null" ...: what can be opened here? */
-static int line_check(const char *name, const char *conf, struct vkckpt_error *err)
+static int line_check(const char *name, const char *conf, int overridden, struct vkckpt_error *err)
 {
 	const char *p = conf;
 	char path[128];
@@ -371,6 +372,9 @@ static int line_check(const char *name, const char *conf, struct vkckpt_error *e
 			fd = atoi(p + 3);
 			if (fd < 0 || fd >= VK_MAX_FD || (fd > 2 && !vk_host_thawing->inherited[fd]))
 				return vk_fail(err, EBADF, VKCKPT_R_DEVICE_MISSING, name, "this process was started without the descriptor of %s", conf);
+			if (overridden && fd > 2 && fd < vk_host_thawing->first_free)
+				return vk_fail(err, EBUSY, VKCKPT_R_BAD_ARGUMENT, name,
+					       "%s: the captured kernel has descriptors of such numbers (fd_limit of machine); use a higher one", conf);
 		} else if (!strncmp(p, "tty:", 4)) {
 			snprintf(path, sizeof(path), "%.*s", n - 4, p + 4);
 			fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
@@ -395,7 +399,9 @@ static int line_open(void *arg, const char *name, const struct vkckpt_source *so
 	if (!o || !conf || o->dev.unit >= UM_VK_LINES || strlen(conf) >= sizeof(um_vkckpt_line_conf[0]))
 		return -EINVAL;
 	if (vkckpt_get_u64(source, "open", 0)) {
-		r = line_check(name, conf, err);
+		const char *recorded = vkckpt_get_string(source, "recorded");
+
+		r = line_check(name, conf, !recorded || strcmp(recorded, conf), err);
 		if (r < 0)
 			return r;
 	}

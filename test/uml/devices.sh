@@ -1,0 +1,61 @@
+# Devices beyond the plain ones: a copy-on-write disk over a backing file, a second disk, a read-only one, a serial line on a pty, a console that is
+# somewhere else after the thaw, the management console.
+set -eu
+. vkernel-hooks/uml/lib.sh
+uml_work
+trap uml_clean EXIT
+cp --sparse=always --reflink=auto "$debian" "$work/back.img"
+chmod 444 "$work/back.img"
+truncate -s 32M "$work/data.img" "$work/ro.img"
+mkfs.ext4 -q -F "$work/data.img"
+echo readonly | dd of="$work/ro.img" conv=notrunc 2>/dev/null
+cat >"$work/host/run.sh" <<'GUEST'
+#!/bin/bash
+mkdir -p /data && mount /dev/ubdb /data
+(while read -r line; do echo "heard $line" >/dev/ttyS0; done </dev/ttyS0) &
+i=0
+while sleep 0.1; do
+	i=$((i + 1))
+	echo $i >/data/count && echo $i >/root/count && sync
+	echo "TICK $i $(cat /data/count) $(cat /root/count) $(head -c 8 /dev/ubdc)"
+	[ -e /data/end ] && break
+done
+umount /data
+GUEST
+chmod +x "$work/host/run.sh"
+uml_boot dev ubd0="$work/cow.img,$work/back.img" ubd1="$work/data.img" ubd2r="$work/ro.img" ssl0=pts vkhost="$work/host" vkrun=/run/host/run.sh
+uml_until dev 'TICK 5 ' 60
+uml_suspend dev
+"$vkckpt" info "$work/dev.vkckpt" | sed -n '/^Devices/,/^$/p;/^Disks/,$p'
+[ -f "$work/cow.img.vkckpt" ] && [ -f "$work/data.img.vkckpt" ] && [ ! -f "$work/back.img.vkckpt" ] && [ ! -f "$work/ro.img.vkckpt" ]
+last=$(grep -a -o 'TICK [0-9]*' "$work/dev.log" | tail -n 1 | cut -d' ' -f2)
+
+# the console goes to another descriptor, the backing file has moved
+mv "$work/back.img" "$work/moved.img"
+: >"$work/dev.log"
+limit=$("$vkckpt" info "$work/dev.vkckpt" | grep -o 'fd_limit=[0-9]*' | cut -d= -f2)
+perl -e 'use POSIX; open(my $f, ">>", shift) or die; my $n = shift; $^F = 10000; POSIX::dup2(fileno($f), $n) or die; exec @ARGV or die' \
+	"$work/dev.log" "$limit" "$linux" thaw="$work/dev.vkckpt" thaw.con0="null,fd:$limit" thaw.ubd0="$work/cow.img,$work/moved.img" \
+	</dev/null >"$work/plain.log" 2>&1 &
+pid=$!
+pids="$pids $pid"
+uml_until dev TICK 30 || { cat "$work/plain.log"; exit 1; }
+uml_until_armed dev
+first=$(grep -a -o 'TICK [0-9]*' "$work/dev.log" | head -n 1 | cut -d' ' -f2)
+[ "$first" -gt "$last" ] && [ "$first" -le $((last + 3)) ]
+grep -a 'TICK.*readonly' "$work/dev.log" | tail -n 1
+! grep -a TICK "$work/plain.log"
+# the serial line has a new pty, which the management console names
+perl -MSocket -e 'socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die; bind($s, sockaddr_un("$ARGV[1]")) or die; my $c = "config ssl0";
+	send($s, pack("LLLa*", 0xcafebabe, 2, length $c, $c), 0, sockaddr_un($ARGV[0])) or die "mconsole: $!"; alarm 10;
+	recv($s, my $r, 1000, 0) // die; print substr($r, 12), "\n"' "$HOME/.uml/dev/mconsole" "$work/client" >"$work/answer"
+cat "$work/answer"
+pts=$(grep -a -o '/dev/pts/[0-9]*' "$work/answer")
+perl -e 'use POSIX; open(my $f, "+<", shift) or die; my $t = POSIX::Termios->new; $t->getattr(fileno $f); $t->setlflag(0); $t->setattr(fileno $f, TCSANOW);
+	syswrite $f, "hello\n"; alarm 15; my $all = ""; until ($all =~ /heard hello/) { sysread($f, my $b, 100) or die; $all .= $b; } print "serial line answers\n"' "$pts"
+uml_suspend dev
+uml_thaw dev thaw.con0=null,fd:1
+uml_until dev 'TICK' 30
+debugfs -R 'stat /end' "$work/data.img" >/dev/null 2>&1 || true
+kill -9 "$pid"; wait "$pid" || true
+e2fsck -f -y "$work/data.img" >/dev/null 2>&1 || [ $? -le 1 ]
