@@ -1,0 +1,175 @@
+// The ways of an image: through pipes and descriptors, with other settings of devices, tried dry; and what a wrong word gets.
+#include <catch2/catch.hpp>
+
+#include <csignal>
+#include <fcntl.h>
+#include <filesystem>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "test/e2e/place.h"
+
+using namespace vktest;
+namespace fs = std::filesystem;
+
+namespace {
+
+const char kAlive[] = "x=alive; echo ready; thawed; echo $x";
+
+struct Suspended : Place {
+	Suspended()
+	{
+		Child child = sh(kAlive);
+		REQUIRE(child->expect("ready"));
+		REQUIRE(suspend(*child) == "");
+	}
+	// Status and reason of a thaw that must not happen.
+	void refused(const std::vector<std::string> &options, int status, const std::string &part)
+	{
+		const Outcome o = thawed(options);
+		INFO(o.err);
+		CHECK(o.status == status);
+		CHECK(o.out == "");
+		CHECK(has(o.err, part));
+	}
+};
+
+}  // namespace
+
+TEST_CASE("an image goes through a pipe from one vkernel into the next", "[ways]")
+{
+	for (const char *source : {"-", "fd:1"}) {
+		Place place;
+		int link[2];
+		REQUIRE(pipe2(link, O_CLOEXEC) == 0);
+		std::vector<std::string> words = place.boot_words({"/bin/sh", "-c", "read a b c n </dev/vkckpt; echo ready; "
+		    "while read a b c m </dev/vkckpt; [ $m = $n ]; do sleep 0.02; done; echo alive $m"},
+		    {"--console", "log:" + (place / "log"), "--image", source});
+		auto from = std::make_unique<Process>(Process::Setup{.words = words, .out = link[1], .folder = place.path()});
+		Process to({.words = {minivk_path(), "--thaw", "-", "--console", "stdio"}, .in = link[0], .folder = place.path()});
+		close(link[0]);
+		close(link[1]);
+		REQUIRE(await([&] { return has(contents(place / "log"), "ready"); }));
+		from->signal(VKCKPT_SIGCKPT);
+		CHECK(from->end().status == VKCKPT_EXIT_SUSPENDED);
+		const Outcome o = to.end();
+		INFO(o.err);
+		CHECK(o.status == 0);
+		CHECK(o.out == "alive 1\n");
+		CHECK(fs::directory_iterator(place.path()) != fs::directory_iterator());
+		CHECK(!fs::exists(place.image()));
+	}
+}
+
+TEST_CASE("an image is written to a descriptor and thawed from one", "[ways]")
+{
+	Place place;
+	const std::string path = place / "through.fd";
+	Process child({.words = place.boot_words({"/bin/sh", "-c", "read a b c n </dev/vkckpt; echo ready; "
+	    "while read a b c m </dev/vkckpt; [ $m = $n ]; do sleep 0.02; done; echo alive $m"}, {"--image", "fd:9"}),
+	    .folder = place.path(), .before_exec = [&] { dup2(open(path.c_str(), O_RDWR | O_CREAT, 0600), 9); }});
+	REQUIRE(child.expect("ready"));
+	REQUIRE(suspend(child) == "");
+	CHECK(place.tool({"verify", path}).status == 0);
+	Process after({.words = {minivk_path(), "--thaw", "fd:7"}, .folder = place.path(),
+	    .before_exec = [&] { dup2(open(path.c_str(), O_RDONLY), 7); }});
+	CHECK(after.end().out == "alive 1\n");
+}
+
+TEST_CASE("an image into a pipe that nobody reads fails and the vkernel runs on", "[ways]")
+{
+	Place place;
+	int link[2];
+	REQUIRE(pipe2(link, O_CLOEXEC) == 0);
+	Process child({.words = place.boot_words({"/bin/sh", "-c", "echo ready; while :; do echo tick; sleep 0.05; done"},
+	    {"--console", "log:" + (place / "log"), "--image", "-"}), .out = link[1], .folder = place.path()});
+	close(link[1]);
+	REQUIRE(await([&] { return has(contents(place / "log"), "ready") && place.armed(child.pid()); }));
+	close(link[0]);
+	const Outcome o = place.tool({"suspend", "vk"});
+	INFO(o.err);
+	CHECK(o.status == 1);
+	CHECK(has(o.err, "runs on"));
+	CHECK(child.running());
+	const size_t seen = contents(place / "log").size();
+	CHECK(await([&] { return contents(place / "log").size() > seen + 20; }));
+}
+
+TEST_CASE("--dry-run says whether a thaw would work and touches nothing", "[ways]")
+{
+	Suspended s;
+	const std::string before = contents(s.image());
+	for (int i = 0; i < 2; i++) {
+		const Outcome o = s.thawed({"--dry-run"});
+		INFO(o.err);
+		CHECK(o.status == 0);
+		CHECK(has(o.out, "can be thawed"));
+		CHECK(!has(o.out, "alive"));
+	}
+	s.refused({"--dry-run", "-o", "disk0.path=/x"}, 1, "(OVERRIDE_UNKNOWN)");
+	CHECK(contents(s.image()) == before);
+	CHECK(s.thawed().out == "alive\n");
+	fs::remove(s.image());
+	s.refused({"--dry-run"}, 1, "(NOT_FOUND)");
+}
+
+TEST_CASE("the console of a thaw is the recorded one or the one that is asked for", "[ways]")
+{
+	Suspended s;
+	Outcome o = s.thawed({"--console", "log:" + (s / "log1")});
+	CHECK(o.status == 0);
+	CHECK(o.out == "");
+	CHECK(contents(s / "log1") == "alive\n");
+	o = s.thawed({"-o", "console.kind=log:" + (s / "log2")});
+	INFO(o.err);
+	CHECK(o.status == 0);
+	CHECK(o.out == "");
+	CHECK(contents(s / "log2") == "alive\n");
+	o = s.thawed({"--console", "null"});
+	CHECK(o.status == 0);
+	CHECK(o.out == "");
+	s.refused({"--console", "log:" + (s / "no/such/folder/log")}, 1, "no/such/folder");
+	CHECK(s.thawed().out == "alive\n");
+}
+
+TEST_CASE("wrong overrides and options of a thaw are named", "[ways]")
+{
+	Suspended s;
+	s.refused({"-o", "tape0.path=/x"}, 1, "(OVERRIDE_UNKNOWN)");
+	s.refused({"-o", "tape0.path=/x"}, 1, "tape0");
+	s.refused({"-o", "console.colour=red"}, 1, "(OVERRIDE_UNKNOWN)");
+	s.refused({"-o", "console.colour=red"}, 1, "colour");
+	s.refused({"-o", "console.kind=tape"}, 1, "tape");
+	s.refused({"-o", "nonsense"}, 2, "device.key=value");
+	s.refused({"-m", "64m"}, 2, "--thaw");
+	s.refused({"-r", "/x"}, 2, "--thaw");
+	s.refused({"--", "/bin/sh"}, 2, "--thaw");
+	CHECK(s.thawed().out == "alive\n");
+}
+
+TEST_CASE("a refused disk override leaves the disk as it was", "[ways]")
+{
+	Place place;
+	const std::string disk = place.make_disk();
+	Child child = place.sh(kAlive, {"-r", disk});
+	REQUIRE(child->expect("ready"));
+	REQUIRE(suspend(*child) == "");
+	for (const char *path : {"/dev/null", "/", "/nonexistent/disk", ""}) {
+		const Outcome o = place.thawed({"-o", std::string("disk0.path=") + path});
+		INFO(path << ": " << o.err);
+		CHECK(o.status == 1);
+		CHECK(has(o.err, "(DISK_"));
+	}
+	CHECK(place.thawed().out == "alive\n");
+}
+
+TEST_CASE("an image is the owner's alone", "[ways]")
+{
+	Suspended s;
+	struct stat st;
+	REQUIRE(stat(s.image().c_str(), &st) == 0);
+	CHECK((st.st_mode & 07777) == 0600);
+	CHECK(st.st_uid == getuid());
+	REQUIRE(stat(s.run_dir().c_str(), &st) == 0);
+	CHECK((st.st_mode & 07777) == 0700);
+}
