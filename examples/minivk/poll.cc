@@ -54,12 +54,12 @@ long may_wait(Thread &t, uint64_t timeout_ns, const uint64_t *mask)
 	CallState &call = thread_call(t);
 	if (!call.again && timeout_ns != kNoTimeout)
 		call.deadline_ns = now_ns() + timeout_ns;
-	if (timeout_ns == 0 || call.timed_out || (call.deadline_ns && now_ns() >= call.deadline_ns))
-		return 0;
 	if (mask && !call.again)
 		use_temporary_mask(t, *mask);
 	if (call.interrupted)
 		return kRestartNoHand;
+	if (timeout_ns == 0 || call.timed_out || (call.deadline_ns && now_ns() >= call.deadline_ns))
+		return 0;
 	if (call.deadline_ns)
 		wait_until(t, call.deadline_ns);
 	return kBlocked;

@@ -176,6 +176,7 @@ void use_temporary_mask(Thread &t, uint64_t mask)
 	t.saved_mask = t.blocked_signals;
 	t.restore_mask = true;
 	t.blocked_signals = mask & ~kUnblockable;
+	t.call.interrupted = deliverable(t) && call_must_end(t);	// by what was pending until now
 }
 
 namespace {

@@ -63,7 +63,6 @@ long sys_rt_sigsuspend(Thread &t, const uint64_t *a)
 		if (copy_in(thread_space(t), a[0], &mask) < 0)
 			return -EFAULT;
 		use_temporary_mask(t, mask);
-		t.call.interrupted = deliverable(t) && call_must_end(t);
 	}
 	return t.call.interrupted ? kRestartNoHand : kBlocked;
 }

@@ -1,12 +1,14 @@
 /* Signals and timers: handlers, masks, alternate stack, nested and queued signals, faults, timers in flight. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -95,7 +97,27 @@ static void masks(void)
 	kill(getpid(), SIGUSR1);
 	sigemptyset(&set);
 	check("sigsuspend", sigsuspend(&set) == -1 && errno == EINTR && count[SIGUSR1] == 2);
-	struct timespec none = {0, 1000000};
+	struct timespec none = {0, 1000000}, zero = {0, 0}, long_wait = {100, 0};
+	int pipes[2];
+	if (pipe(pipes) != 0)
+		return;
+	struct pollfd nothing = {.fd = pipes[0], .events = POLLIN}, room = {.fd = pipes[1], .events = POLLOUT};
+	fd_set fds;
+	FD_ZERO(&fds);
+	FD_SET(pipes[0], &fds);
+	kill(getpid(), SIGUSR1);	/* what was pending comes at once */
+	check("ppoll", ppoll(&nothing, 1, &long_wait, &set) == -1 && errno == EINTR && count[SIGUSR1] == 3);
+	kill(getpid(), SIGUSR1);
+	check("pselect", pselect(pipes[0] + 1, &fds, NULL, NULL, &long_wait, &set) == -1 && errno == EINTR && count[SIGUSR1] == 4);
+	kill(getpid(), SIGUSR1);
+	check("ppoll without waiting", ppoll(&nothing, 1, &zero, &set) == -1 && errno == EINTR && count[SIGUSR1] == 5);
+	check("ppoll of nothing", ppoll(&nothing, 1, &zero, &set) == 0);
+	kill(getpid(), SIGUSR1);
+	check("ppoll of something", ppoll(&room, 1, &long_wait, &set) == 1 && count[SIGUSR1] == 5);
+	sigpending(&pending);
+	check("still pending", sigismember(&pending, SIGUSR1));
+	close(pipes[0]);
+	close(pipes[1]);
 	check("sigtimedwait", sigtimedwait(&rt, &info, &none) == -1 && errno == EAGAIN);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 }
