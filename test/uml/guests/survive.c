@@ -151,6 +151,7 @@ static void *thread(void *arg)
 		if (number == 0)
 			pause_ms(5);
 	}
+	return 0;
 }
 
 static void threads(void)
