@@ -12,6 +12,15 @@ namespace {
 
 bool skipped_now = false;
 
+// A comma would end the name.
+std::string filter_for(const std::string &name)
+{
+	std::string out;
+	for (char c : name)
+		out += (c == ',' || c == '[' ? "\\" : "") + std::string(1, c);
+	return out;
+}
+
 struct Counter : Catch::TestEventListenerBase {
 	using TestEventListenerBase::TestEventListenerBase;
 	unsigned passed = 0, failed = 0, skipped = 0;
@@ -23,7 +32,7 @@ struct Counter : Catch::TestEventListenerBase {
 	{
 		if (!stats.totals.assertions.allOk()) {
 			++failed;
-			std::printf("repeat: %s \"%s\"\n", program.c_str(), stats.testInfo.name.c_str());
+			std::printf("repeat: %s \"%s\"\n", program.c_str(), filter_for(stats.testInfo.name).c_str());
 		} else if (skipped_now) {
 			++skipped;
 		} else {

@@ -277,7 +277,7 @@ std::string suspend(Process &process)
 {
 	process.signal(VKCKPT_SIGCKPT);
 	const Outcome o = process.end();
-	return o.status == VKCKPT_EXIT_SUSPENDED ? "" : "status " + std::to_string(o.status) + ": " + o.err;
+	return o.status == VKCKPT_EXIT_SUSPENDED ? "" : "status " + std::to_string(o.status) + ": " + o.err.substr(0, 2000);
 }
 
 std::string full_root(const std::vector<std::string> &guests)

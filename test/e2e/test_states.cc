@@ -89,12 +89,13 @@ TEST_CASE("a console that nobody reads does not hold up a suspend", "[state]")
 	REQUIRE(await([&] { return !child->running(); }));
 	CHECK(child->end().status == VKCKPT_EXIT_SUSPENDED);
 	child = place.thaw();
+	REQUIRE(await([&] { return place.armed(child->pid()); }));
 	pause_ms(300);
 	child->signal(VKCKPT_SIGCKPT);
 	REQUIRE(await([&] { return !child->running(); }));
 	CHECK(child->end().status == VKCKPT_EXIT_SUSPENDED);
 	child = place.thaw({"--console", "null"});
-	pause_ms(100);
+	REQUIRE(await([&] { return place.armed(child->pid()); }));
 	CHECK(suspend(*child) == "");
 	child = place.thaw({"--console", "stdio"});
 	CHECK(child->expect("y\ny\n"));
@@ -138,6 +139,7 @@ TEST_CASE("a suspend while a guest is running out of memory", "[state]")
 	REQUIRE(child->expect("ready"));
 	for (int i = 0; i < 10; i++) {
 		INFO(random.repeat() << ", round " << i);
+		REQUIRE(await([&] { return place.armed(child->pid()); }));
 		child->read_for(int(random.below(150)));
 		REQUIRE(suspend(*child) == "");
 		child = place.thaw();
@@ -149,7 +151,9 @@ TEST_CASE("a suspend while a guest is running out of memory", "[state]")
 TEST_CASE("a fork bomb ends at a limit and is suspended and thawed", "[state]")
 {
 	Place place;
-	Child child = place.sh("trap '' TERM; b() { (b) & b & wait; }; (b) 2>/dev/null & sleep 0.5; echo ready; while thawed; do echo alive; done",
+	// From then on the first shell uses nothing but itself: a fork of its own could fail like those of the others.
+	Child child = place.sh("trap '' TERM; b() { (b) & b & wait; }; (b) 2>/dev/null & i=0; while [ $i -lt 5000 ]; do i=$((i+1)); done; "
+	    "echo ready; while :; do while read a b c now </dev/vkckpt; [ $now = $thaws ]; do :; done; thaws=$now; echo alive; done",
 	    {"-n", "2", "-m", "24m"});
 	REQUIRE(child->expect("ready"));
 	for (int i = 0; i < 2; i++) {

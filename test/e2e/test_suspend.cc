@@ -77,7 +77,7 @@ TEST_CASE("threads and fork trees and registers and signals and timers survive s
 
 TEST_CASE("a guest with 200 processes survives suspends", "[suspend]")
 {
-	CHECK(same(guest("processes 200 60", 2), 4, 300) >= 1);
+	CHECK(same(guest("processes 200 500", 2), 4, 250) >= 2);
 }
 
 TEST_CASE("256 MiB of scattered mappings in one process survive suspends", "[suspend]")
