@@ -164,7 +164,8 @@ void boot_first_process(const Options &o)
 	KString path = find_in_path(t, args[0].c_str());
 	long r = exec_program(t, path, args, environment(o));
 	if (r < 0)
-		fail("%s: %s; name a program of the guest's root file system", path.c_str(), strerror(int(-r)));
+		fail("%s: %s; %s", path.c_str(), strerror(int(-r)), r == -E2BIG ? "give it fewer arguments and a smaller environment (-e)" :
+		    "name a program of the guest's root file system");
 	make_runnable(t);
 }
 

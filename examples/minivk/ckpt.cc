@@ -6,6 +6,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
+#include <string>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "boot.h"
 #include "ckpt_parts.h"
@@ -144,6 +148,27 @@ struct vkckpt_config base_config(const Options &o)
 	return c;
 }
 
+// Where no image can be written, and what a suspend will replace, is said at the start: at the end it is too late.
+void look_at_image(const struct vkckpt_config &c)
+{
+	struct stat st;
+	if (!c.image_path) {
+		if (fcntl(c.image_fd, F_GETFD) < 0)
+			host_log("image: descriptor %d is not open: a suspend will fail; open it, or name a file with --image", c.image_fd);
+		return;
+	}
+	const std::string path = c.image_path;
+	const size_t slash = path.rfind('/');
+	const std::string folder = slash == path.npos ? "." : slash ? path.substr(0, slash) : "/";
+	const bool there = stat(path.c_str(), &st) == 0;
+	if (there && !S_ISREG(st.st_mode))
+		host_log("image %s: not a regular file: a suspend will fail; name another with --image", c.image_path);
+	else if (access(folder.c_str(), W_OK | X_OK) != 0)
+		host_log("image %s: %s: a suspend will fail; name another place with --image", c.image_path, strerror(errno));
+	else if (there)
+		host_log("image %s: is there already: a suspend will replace it", c.image_path);
+}
+
 }  // namespace
 
 void ckpt_arm(const Options &o)
@@ -161,6 +186,7 @@ void ckpt_arm(const Options &o)
 	struct vkckpt_error err = {};
 	if (vkckpt_arm(&c, &armed, &err) < 0)
 		fail("%s", err.message);
+	look_at_image(c);
 }
 
 int ckpt_thaw(const Options &o)

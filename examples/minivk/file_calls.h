@@ -29,6 +29,7 @@ long sys_sendfile(Thread &, const uint64_t *);
 long sys_copy_file_range(Thread &, const uint64_t *);
 long sys_getdents64(Thread &, const uint64_t *);
 long sys_fsync(Thread &, const uint64_t *);
+long sys_fdatasync(Thread &, const uint64_t *);
 long sys_sync(Thread &, const uint64_t *);
 long sys_ftruncate(Thread &, const uint64_t *);
 long sys_fallocate(Thread &, const uint64_t *);

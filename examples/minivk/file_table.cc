@@ -22,6 +22,7 @@ const SyscallEntry kCalls[] = {
 	CALL(copy_file_range),
 	CALL(getdents64),
 	CALL(fsync),
+	CALL(fdatasync),
 	CALL(sync),
 	CALL(ftruncate),
 	CALL(fallocate),

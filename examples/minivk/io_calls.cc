@@ -190,6 +190,8 @@ long sys_fsync(Thread &t, const uint64_t *a)
 	return file ? file->sync(t) : -EBADF;
 }
 
+long sys_fdatasync(Thread &t, const uint64_t *a) { return sys_fsync(t, a); }
+
 long sys_sync(Thread &t, const uint64_t *)
 {
 	const long r = files().disk ? files().disk->sync(t) : 0;

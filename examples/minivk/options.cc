@@ -77,6 +77,8 @@ void check_name(const std::string &name)
 {
 	if (name.empty() || name.size() > VKCKPT_MAX_NAME)
 		misuse("--name: 1 to %u characters", VKCKPT_MAX_NAME);
+	if (name[0] == '.')
+		misuse("--name %s: the first character must not be a dot", name.c_str());
 	for (char c : name)
 		if (!isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_' && c != '.')
 			misuse("--name %s: letters, digits, '-', '_' and '.' only", name.c_str());

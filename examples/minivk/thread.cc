@@ -123,6 +123,21 @@ void thread_end(Thread &t)
 	t.unref();
 }
 
+// The parent no longer watches over the group of its child. If nobody else of the session does, and a member is stopped, the
+// group is told so: nobody is left to continue it.
+void release_group(const Process &child, const Process *parent)
+{
+	const int64_t pgid = child.pgid;
+	if (!parent || parent->pgid == pgid || parent->sid != child.sid || !group_is_orphaned(pgid))
+		return;
+	for (auto &[pid, q] : kernel().processes)
+		if (q->pgid == pgid && q->stopped && !q->zombie) {
+			signal_group(pgid, kSigHup);
+			signal_group(pgid, kSigCont);
+			return;
+		}
+}
+
 void hand_over_children(Process &p)
 {
 	Process *init = kernel().init;
@@ -135,20 +150,9 @@ void hand_over_children(Process &p)
 			signal_process(*child, int(child->death_signal));
 		if (child->zombie)
 			init->child_changed.wake_all();
+		release_group(*child, &p);
 	}
 	p.children.clear();
-}
-
-// A stopped group that nobody is left to continue is told so.
-void release_orphans(int64_t pgid)
-{
-	bool any_stopped = false;
-	for (auto &[pid, q] : kernel().processes)
-		any_stopped = any_stopped || (q->pgid == pgid && q->stopped && !q->zombie);
-	if (any_stopped && group_is_orphaned(pgid)) {
-		signal_group(pgid, kSigHup);
-		signal_group(pgid, kSigCont);
-	}
 }
 
 void tell_parent(Process &p)
@@ -214,9 +218,8 @@ void process_exit(Process &process, int32_t wait_status)
 		kernel().exit_status = (wait_status & 0x7f) ? 128 + (wait_status & 0x7f) : (wait_status >> 8) & 0xff;
 	}
 	p.ended.wake_all();
-	int64_t pgid = p.pgid;
+	release_group(p, p.parent);
 	tell_parent(p);
-	release_orphans(pgid);
 }
 
 void thread_exit(Thread &t, int32_t wait_status)

@@ -150,9 +150,45 @@ TEST_CASE("misuse of the command line is explained and ends with 2")
 	CHECK(status({"--console", "window"}) == 2);
 	CHECK(status({"--on-ckpt", "sleep"}) == 2);
 	CHECK(status({"--name", "a/b"}) == 2);
+	CHECK(status({"--name", ".."}) == 2);
 	CHECK(status({"--dry-run"}) == 2);
 	CHECK(status({"--image", "-"}) == 2);
 	CHECK(status({"-r", "/no/such/disk"}) == 1);
+}
+
+TEST_CASE("what shred calls is there")
+{
+	CHECK(vktest::sh("seq 9 >/tmp/f; shred -n 1 /tmp/f").err.empty());	// fdatasync
+}
+
+TEST_CASE("a stopped process bothers nobody while its group was never watched over")
+{
+	const Outcome o = vktest::sh("sleep 5 & kill -STOP $!; (exit 0); /bin/true; echo on; kill -KILL $!");
+	CHECK(o.status == 0);
+	CHECK(o.out == "on\n");
+}
+
+TEST_CASE("a stopped job whose shell ends gets SIGHUP and goes on")
+{
+	const Outcome o = vktest::sh("setsid -c sh -c 'set -m; sh -c \"trap \\\"echo hup\\\" HUP; kill -STOP \\$\\$; echo on\" &"
+	    " until grep -q \"(sh) T\" /proc/$!/stat; do sleep 0.05; done; exit 4'; echo $?; sleep 0.5; echo end");
+	CHECK(count(o.out, "hup\n") == 1);
+	CHECK(count(o.out, "on\n") == 1);
+	CHECK(count(o.out, "4\n") == 1);
+	CHECK(count(o.out, "end\n") == 1);
+}
+
+TEST_CASE("an image that cannot be written, or replaces another, is announced at the start")
+{
+	const Root root;
+	const std::string old = (root.path / "old.ckpt").string();
+	std::ofstream(old) << "old";
+	auto said = [&](const std::string &image) { return vktest::sh("true", {"--image", image}).err; };
+	CHECK(said((root.path / "none/x.ckpt").string()).find("No such file or directory: a suspend will fail") != std::string::npos);
+	CHECK(said(root.path.string()).find("not a regular file: a suspend will fail") != std::string::npos);
+	CHECK(said("fd:99").find("descriptor 99 is not open: a suspend will fail") != std::string::npos);
+	CHECK(said(old).find("is there already: a suspend will replace it") != std::string::npos);
+	CHECK(said((root.path / "new.ckpt").string()).empty());
 }
 
 TEST_CASE("a pidfile and a memory image belong to one vkernel at a time")
