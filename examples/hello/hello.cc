@@ -112,7 +112,7 @@ int main(int argc, char **argv)
 			errx(1, "%s", error.message);
 		vkckpt_resume(ck, 0);		// continues in vcpu_main
 	}
-	if (argc > 2)
+	if (argc > 2 || (argc == 2 && argv[1][0] == '-'))
 		errx(2, "usage: hello [IMAGE] | hello --thaw IMAGE");
 
 	ram.fd = memfd_create("hello-ram", MFD_CLOEXEC);

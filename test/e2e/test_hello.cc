@@ -112,6 +112,14 @@ TEST_CASE("hello is suspended by plain kill and goes on as another process, agai
 	CHECK(h.count("started") == 1);
 }
 
+TEST_CASE("hello takes no option for the name of an image")
+{
+	Hello h;
+	h.start({ "--help" });
+	CHECK(h.wait() == 2);
+	CHECK(h.count("usage: hello") == 1);
+}
+
 TEST_CASE("SIGCKPTEXIT suspends hello")
 {
 	Hello h;
