@@ -84,6 +84,7 @@ Process::Process(const Setup &setup)
 	for (const std::string &word : setup.words)
 		argv.push_back(const_cast<char *>(word.c_str()));
 	argv.push_back(nullptr);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);	// orphans of the child come here: see survivors()
 	// A signal between fork and exec must not find the test's own handlers.
 	sigset_t own, before;
 	sigemptyset(&own);
@@ -194,20 +195,52 @@ Outcome Process::end(int deadline_s)
 	return outcome_;
 }
 
-std::string survivors(pid_t session)
+namespace {
+
+struct Stat {
+	pid_t pid;
+	std::string name;
+	char state;
+	int parent, group, session;
+};
+
+std::vector<Stat> all_processes()
+{
+	std::vector<Stat> all;
+	for (const auto &entry : fs::directory_iterator("/proc")) {
+		const pid_t pid = atoi(entry.path().filename().c_str());
+		const std::string text = pid ? contents(entry.path() / "stat") : "";
+		const size_t open = text.find('('), close = text.rfind(')');
+		Stat s = {pid, "", 0, 0, 0, 0};
+		if (close == std::string::npos || sscanf(text.c_str() + close + 1, " %c %d %d %d", &s.state, &s.parent, &s.group, &s.session) != 4)
+			continue;
+		s.name = text.substr(open + 1, close - open - 1);
+		all.push_back(s);
+	}
+	return all;
+}
+
+}  // namespace
+
+std::vector<pid_t> guest_processes(pid_t vkernel)
+{
+	std::vector<pid_t> found;
+	for (const Stat &s : all_processes())
+		if (s.parent == vkernel)
+			found.push_back(s.pid);
+	return found;
+}
+
+// Guest processes have sessions of their own; an orphan of them comes to this process, which is its subreaper.
+std::string survivors(pid_t vkernel)
 {
 	std::string found;
-	for (const auto &entry : fs::directory_iterator("/proc")) {
-		const std::string name = entry.path().filename();
-		if (name.find_first_not_of("0123456789") != std::string::npos)
-			continue;
-		const std::string stat = contents(entry.path() / "stat");
-		const size_t place = stat.rfind(')');
-		char state = 0;
-		int parent = 0, group = 0, of = 0;
-		if (place != std::string::npos && sscanf(stat.c_str() + place + 1, " %c %d %d %d", &state, &parent, &group, &of) == 4
-		    && of == session && state != 'Z')
-			found += stat.substr(0, place + 3) + "; ";
+	for (const Stat &s : all_processes()) {
+		const bool orphan = s.parent == getpid() && s.name == "vmspace";
+		if (orphan && s.state == 'Z')
+			waitpid(s.pid, nullptr, WNOHANG);
+		else if (s.pid != vkernel && (orphan || s.parent == vkernel || s.session == vkernel) && s.state != 'Z')
+			found += s.name + " ";
 	}
 	return found;
 }

@@ -71,8 +71,10 @@ private:
 };
 using Child = std::unique_ptr<Process>;
 
-// Other processes of the child's session that are still there: none may be, once it has ended.
-std::string survivors(pid_t session);
+// The processes in which a vkernel's guests run.
+std::vector<pid_t> guest_processes(pid_t vkernel);
+// Names of what a vkernel that has ended left running: nothing may be.
+std::string survivors(pid_t vkernel);
 
 class Place {
 public:

@@ -181,7 +181,7 @@ TEST_CASE("SIGCKPTEXIT suspends whatever is configured", "[suspend]")
 	CHECK(place.thawed().out == "end\n");
 }
 
-TEST_CASE("--on-ckpt continue: SIGCKPT writes an image and the vkernel goes on and both futures happen", "[suspend]")
+TEST_CASE("with --on-ckpt continue SIGCKPT writes an image and the vkernel goes on and both futures happen", "[suspend]")
 {
 	Place place;
 	Child boot = place.sh("echo ready; i=0; while [ ! -e /tmp/stop ] && [ $i -lt 50 ]; do i=$((i+1)); sleep 0.1; done; echo counted $i",

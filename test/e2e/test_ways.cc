@@ -95,7 +95,7 @@ TEST_CASE("an image into a pipe that nobody reads fails and the vkernel runs on"
 	CHECK(await([&] { return contents(place / "log").size() > seen + 20; }));
 }
 
-TEST_CASE("--dry-run says whether a thaw would work and touches nothing", "[ways]")
+TEST_CASE("a dry run says whether a thaw would work and touches nothing", "[ways]")
 {
 	Suspended s;
 	const std::string before = contents(s.image());
