@@ -82,7 +82,7 @@ TEST_CASE("guests that check themselves find nothing wrong, on one vCPU and on t
 			CHECK(o.status == 0);
 			return o.out;
 		};
-		CHECK(count(run({"/bin/signals"}), ": ok\n") == 21);
+		CHECK(count(run({"/bin/signals"}), ": ok\n") == 27);
 		CHECK(count(run({"/bin/sharing"}), ": ok\n") == 9);
 		CHECK(run({"/bin/avx"}).find("wrong: 0\n") == 0);
 		CHECK(run({"/bin/scatter", "64"}) == "pages 16384 wrong 0\n");
@@ -111,7 +111,7 @@ TEST_CASE("guests that are suspended and thawed again and again print what they 
 	CHECK(o.out == "7c35c1f0\n");
 	CHECK(suspends >= 4);
 	o = with_suspends(root, {"-m", "64m"}, {"/bin/signals"}, 40, &suspends);
-	CHECK(count(o.out, ": ok\n") == 21);
+	CHECK(count(o.out, ": ok\n") == 27);
 	CHECK(suspends >= 3);
 	o = with_suspends(root, {"-n", "2", "-m", "64m"}, {"/bin/avx"}, 45, &suspends);
 	CHECK(o.out.find("wrong: 0\n") == 0);
