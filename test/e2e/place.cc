@@ -172,9 +172,10 @@ bool Process::expect(const std::string &text, int deadline_s)
 void Process::read_for(int ms)
 {
 	const auto end = Clock::now() + std::chrono::milliseconds(ms);
-	while (left_ms(end))
+	do
 		if (!pump(left_ms(end)))
 			pause_ms(left_ms(end));
+	while (left_ms(end));
 }
 
 Outcome Process::end(int deadline_s)
@@ -338,14 +339,13 @@ namespace {
 
 // One run of a Case with its legs.
 struct Chain {
+	const Place &place;
 	const Case &what;
-	Random &random;
-	Place place;
 	std::string secret;
 	Run run;
 	unsigned early = 0;	// signals that came between fork and the first instruction of minivk
 
-	Chain(const Case &c, Random &r) : what(c), random(r), secret(std::to_string(std::random_device{}()) + "0711") {}
+	Chain(const Place &p, const Case &c) : place(p), what(c), secret(std::to_string(std::random_device{}()) + "0711") {}
 
 	Child first()
 	{
@@ -388,13 +388,13 @@ struct Chain {
 
 }  // namespace
 
-Run suspended_at_random(const Case &c, unsigned suspends, unsigned most_ms, Random &random)
+Run suspended_at(const Place &place, const Case &c, unsigned suspends, const Moment &moment)
 {
-	Chain chain(c, random);
+	Chain chain(place, c);
 	Child child = chain.first();
 	bool goes_on = chain.run.trouble.empty();
 	while (goes_on && chain.run.legs <= suspends) {
-		child->read_for(int(random.below(most_ms + 1)));
+		moment(*child, chain.run.out);
 		child->signal(VKCKPT_SIGCKPT);
 		goes_on = chain.leg(*child);
 		if (goes_on)
@@ -403,6 +403,11 @@ Run suspended_at_random(const Case &c, unsigned suspends, unsigned most_ms, Rand
 	if (goes_on)
 		chain.leg(*child);
 	return chain.done();
+}
+
+Run suspended_at_random(const Place &place, const Case &c, unsigned suspends, unsigned most_ms, Random &random)
+{
+	return suspended_at(place, c, suspends, [&](Process &leg, const std::string &) { leg.read_for(int(random.below(most_ms + 1))); });
 }
 
 }  // namespace vktest

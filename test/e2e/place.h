@@ -107,9 +107,12 @@ std::string suspend(Process &);
 // A folder for --root: busybox with its applets, and these programs of test/guests as /NAME.
 std::string full_root(const std::vector<std::string> &guests = {});
 
-// The guest wrote NONCE at its start; it is suspended `suspends` times, each time after up to most_ms of running on, and
-// then runs to its end. Run::legs - 1 is how often it was.
-Run suspended_at_random(const Case &, unsigned suspends, unsigned most_ms, Random &);
+// The guest wrote NONCE at its start; it is suspended `suspends` times and then runs to its end. Run::legs - 1 is how often it
+// was. moment: waits in a leg until it is time; earlier: what the legs before have said.
+using Moment = std::function<void(Process &leg, const std::string &earlier)>;
+Run suspended_at(const Place &, const Case &, unsigned suspends, const Moment &moment);
+// Each leg runs up to most_ms.
+Run suspended_at_random(const Place &, const Case &, unsigned suspends, unsigned most_ms, Random &);
 
 }  // namespace vktest
 #endif

@@ -84,7 +84,7 @@ TEST_CASE("a disk under write load keeps every block over suspends", "[disk]")
 		const Run undisturbed = straight(c);
 		REQUIRE(undisturbed.trouble == "");
 		c.options = {"-r", disk};
-		const Run run = suspended_at_random(c, 12, 100, random);
+		const Run run = suspended_at_random(place, c, 12, 100, random);
 		INFO(random.repeat() << ", " << run.legs - 1 << " suspends");
 		REQUIRE(run.trouble == "");
 		CHECK(run.legs > 3);

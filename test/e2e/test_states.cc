@@ -67,8 +67,9 @@ TEST_CASE("a guest that floods the console is suspended and thawed and nothing i
 {
 	for (unsigned cpus : {1u, 2u}) {
 		Random random;
+		Place place;
 		const Case flood = {{"/bin/sh", "-c", "echo $NONCE; seq 1 120000; echo $NONCE"}, "", cpus, {}};
-		const Run run = suspended_at_random(flood, 6, 100, random);
+		const Run run = suspended_at_random(place, flood, 6, 100, random);
 		INFO(random.repeat() << ", " << run.legs - 1 << " suspends");
 		REQUIRE(run.trouble == "");
 		CHECK(run.legs > 1);
