@@ -104,6 +104,8 @@ public:
 		}
 		pid_ = fork();
 		if (pid_ == 0) {
+			for (int number : {SIGINT, SIGTERM, SIGHUP})	// the tool leaves ignored what nohup ignores
+				::signal(number, SIG_DFL);
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			dup2(open(stdin_path.c_str(), O_RDONLY), 0);
 			dup2(out[1], 1);
