@@ -1,0 +1,190 @@
+// An image opened for random access. See image_file.h.
+#include "lib/image_file.h"
+
+#include <errno.h>
+
+#include "lib/codec.h"
+#include "lib/image_check.h"
+#include "lib/sys.h"
+
+namespace vk {
+
+Status OpenImage::read_at(void *out, size_t bytes, uint64_t offset) const
+{
+	long got = pread_all(fd_, out, bytes, offset);
+	if (got < 0)
+		return fail_host(static_cast<int>(-got), "read", "the image", offset);
+	if (static_cast<size_t>(got) < bytes)
+		return fail(EBADMSG, VKCKPT_R_TRUNCATED, "image", "", offset + static_cast<uint64_t>(got));
+	return success();
+}
+
+// There is no trailer at the end of the file. Follows the records to find out whether the file is too short or too long.
+Status OpenImage::explain_end(uint64_t at) const
+{
+	for (;;) {
+		struct vkckpt_f_record record;
+		bool known = false;
+		VK_TRY(read_at(&record, sizeof record, at));
+		VK_TRY(check_record(record, record.sequence, &known));
+		uint64_t end = (at + sizeof record + record.payload_bytes + 15) & ~uint64_t{15};
+		uint64_t block = (end + VKCKPT_BLOCK - 1) & ~uint64_t{VKCKPT_BLOCK - 1};
+		if (known && record.type == VKCKPT_REC_INDEX) {
+			end = block + sizeof(struct vkckpt_f_trailer);
+			if (size_bytes_ < end)
+				return fail(EBADMSG, VKCKPT_R_TRUNCATED, "image", "", size_bytes_);
+			if (size_bytes_ > end)
+				return fail(EBADMSG, VKCKPT_R_TRAILING_DATA, "image", "", end);
+			return image_damaged("trailer", block);
+		}
+		if (known && record.type == VKCKPT_REC_RAM_GROUP) {
+			struct vkckpt_f_group group;
+			VK_TRY(read_at(&group, sizeof group, at + sizeof record));
+			if (group.data_bytes > VKCKPT_GROUP_CHUNKS * (VKCKPT_CHUNK + 16) + VKCKPT_BLOCK)
+				return image_damaged("group", group.data_bytes);
+			end = block + group.data_bytes;
+		}
+		at = end;
+	}
+}
+
+// A record at a known place: its head into *record, its payload into out (bytes: its size, checked by the caller's limit).
+Status OpenImage::read_record_head(uint64_t offset, uint16_t type, struct vkckpt_f_record *record) const
+{
+	bool known = false;
+	VK_TRY(read_at(record, sizeof *record, offset));
+	VK_TRY(check_record(*record, record->sequence, &known));
+	return known && record->type == type ? success() : image_damaged("record type", record->type);
+}
+
+Status OpenImage::read_record_payload(uint64_t offset, const struct vkckpt_f_record &record, void *out) const
+{
+	static constexpr uint8_t kZeros[16] = {};
+	VK_TRY(read_at(out, record.payload_bytes, offset + sizeof record));
+	uint8_t pad[16] = {};
+	size_t pad_bytes = (16 - (offset + sizeof record + record.payload_bytes) % 16) % 16;
+	VK_TRY(read_at(pad, pad_bytes, offset + sizeof record + record.payload_bytes));
+	DigestStream digest;
+	digest.add(&record, offsetof(struct vkckpt_f_record, digest));
+	digest.add(out, record.payload_bytes);
+	digest.add(pad, pad_bytes);
+	if (!digest_equal(digest.result(), record.digest) || __builtin_memcmp(pad, kZeros, sizeof pad) != 0)
+		return image_damaged("record", record.sequence);
+	return success();
+}
+
+Status OpenImage::check_entries() const
+{
+	const ImageShape &shape = reader_.head().shape();
+	for (uint64_t i = 0; i < index_count_; i++) {
+		const struct vkckpt_f_chunk &c = index_[i];
+		VK_TRY(check_chunk(c, shape));
+		if (c.codec != VKCKPT_CODEC_ZERO && (c.offset < sizeof(struct vkckpt_f_header) || c.offset % 16 != 0 ||
+		    c.stored_bytes > trailer_.stats_offset || c.offset > trailer_.stats_offset - c.stored_bytes))
+			return image_damaged("index", c.chunk);
+		if (i == 0)
+			continue;
+		const struct vkckpt_f_chunk &before = index_[i - 1];
+		if (!index_order(before, c) || (before.object == c.object && before.chunk == c.chunk && before.mask & c.mask))
+			return image_damaged("index", c.chunk);
+	}
+	return success();
+}
+
+Status OpenImage::read_entries()
+{
+	uint64_t offset = trailer_.index_offset, trailer_offset = size_bytes_ - sizeof trailer_;
+	struct vkckpt_f_record record;
+	VK_TRY(read_record_head(offset, VKCKPT_REC_INDEX, &record));
+	if (record.payload_bytes > trailer_offset - offset || record.payload_bytes + sizeof record > trailer_offset - offset ||
+	    trailer_offset - offset - record.payload_bytes - sizeof record >= VKCKPT_BLOCK)
+		return image_damaged("index", record.payload_bytes);
+	VK_TRY(index_arena_.map(Arena::room(record.payload_bytes), Prefault::no));
+	uint8_t *payload = static_cast<uint8_t *>(index_arena_.take(record.payload_bytes));
+	VK_TRY(read_record_payload(offset, record, payload));
+	const struct vkckpt_f_index &index = *reinterpret_cast<const struct vkckpt_f_index *>(payload);
+	index_count_ = (record.payload_bytes - sizeof index) / sizeof(struct vkckpt_f_chunk);
+	index_ = reinterpret_cast<struct vkckpt_f_chunk *>(payload + sizeof index);
+	if (index.entry_count != index_count_ || index.reserved != 0)
+		return image_damaged("index", index.entry_count);
+	return check_entries();
+}
+
+Status OpenImage::read_index()
+{
+	struct stat st = {};
+	long result = sys_fstat(fd_, &st);
+	if (result < 0)
+		return fail_host(static_cast<int>(-result), "open", "the image");
+	if (!S_ISREG(st.st_mode))
+		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "open: not a regular file", "the image");
+	size_bytes_ = static_cast<uint64_t>(st.st_size);
+	uint64_t head_end = reader_.file_bytes();
+	if (size_bytes_ % VKCKPT_BLOCK != 0 || size_bytes_ < head_end + sizeof trailer_)
+		return explain_end(head_end);
+	VK_TRY(read_at(&trailer_, sizeof trailer_, size_bytes_ - sizeof trailer_));
+	if (!is_trailer(trailer_))
+		return explain_end(head_end);
+	VK_TRY(check_trailer(trailer_, reader_.head().header().image_id, size_bytes_ - sizeof trailer_));
+	struct vkckpt_f_record record;
+	VK_TRY(read_record_head(trailer_.stats_offset, VKCKPT_REC_STATS, &record));
+	VK_TRY(read_record_payload(trailer_.stats_offset, record, &stats_));
+	return read_entries();
+}
+
+void OpenImage::close()
+{
+	reader_.close();
+	index_arena_.release();
+	index_ = nullptr;
+	index_count_ = 0;
+}
+
+const struct vkckpt_f_chunk *OpenImage::find(uint32_t object, uint64_t chunk, unsigned *count) const
+{
+	uint64_t low = 0, high = index_count_;
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+		const struct vkckpt_f_chunk &c = index_[middle];
+		if (c.object < object || (c.object == object && c.chunk < chunk))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (*count = 0; low + *count < index_count_; ++*count)
+		if (index_[low + *count].object != object || index_[low + *count].chunk != chunk)
+			break;
+	return index_ + low;
+}
+
+const struct vkckpt_f_chunk *OpenImage::find_frame(uint32_t object, uint64_t frame) const
+{
+	unsigned count;
+	const struct vkckpt_f_chunk *c = find(object, frame / VKCKPT_CHUNK_FRAMES, &count);
+	for (unsigned i = 0; i < count; i++)
+		if (c[i].mask & 1u << frame % VKCKPT_CHUNK_FRAMES)
+			return &c[i];
+	return nullptr;
+}
+
+Status OpenImage::read_stored(const struct vkckpt_f_chunk &c, uint8_t *stored) const
+{
+	VK_TRY(read_at(stored, c.stored_bytes, c.offset));
+	return digest_equal(digest_of(stored, c.stored_bytes), c.digest) ? success() : image_damaged("chunk", c.chunk);
+}
+
+// The checksum of what is stored comes first: a flipped bit in an LZ4 block may well decode.
+Status OpenImage::read_chunk(const struct vkckpt_f_chunk &c, uint8_t *stored, uint8_t *frames) const
+{
+	size_t bytes = mask_count(c.mask) * size_t{VKCKPT_FRAME};
+	if (c.codec == VKCKPT_CODEC_RAW)
+		return read_stored(c, frames);
+	if (c.codec == VKCKPT_CODEC_ZERO) {
+		__builtin_memset(frames, 0, bytes);
+		return success();
+	}
+	VK_TRY(read_stored(c, stored));
+	return lz4_decode(stored, c.stored_bytes, frames, bytes) ? success() : image_damaged("chunk", c.chunk);
+}
+
+}  // namespace vk

@@ -1,0 +1,58 @@
+// An image in a regular file, opened for random access: head, trailer, statistics and index are read and checked once, chunks in any
+// order whenever they are asked for, each checked before it is decoded. THAW, tools, and the fill of a lazy thaw.
+#ifndef VKCKPT_LIB_IMAGE_FILE_H
+#define VKCKPT_LIB_IMAGE_FILE_H
+
+#include "lib/image_reader.h"
+
+namespace vk {
+
+class OpenImage {
+public:
+	// The head of an image in the file that fd names, which stays the caller's and stands at the image's first byte. Errors: those of
+	// ImageReader. The head may also be all that is wanted, or be read by reader() to its end: then fd may be a pipe.
+	Status open(int fd, unsigned workers = 1) { fd_ = fd; return reader_.open(fd, workers); }
+	Status read_head() { return reader_.read_head(); }
+	// Trailer, statistics and index, in any place of the file, after read_head. EINVAL: not a regular file. Maps what the file justifies.
+	Status read_index();
+	void close();				// idempotent; frees all that was read; fd stays open
+
+	ImageReader &reader() { return reader_; }
+	ImageHead &head() { return reader_.head(); }
+	const ImageHead &head() const { return reader_.head(); }
+	const struct vkckpt_f_stats &stats() const { return stats_; }
+	const struct vkckpt_f_trailer &trailer() const { return trailer_; }
+	const struct vkckpt_f_chunk *index() const { return index_; }
+	uint64_t index_count() const { return index_count_; }
+	uint64_t file_bytes() const { return size_bytes_; }
+
+	// The entries of a chunk of an object, one behind the other: *count of them, 0 when the image has none.
+	const struct vkckpt_f_chunk *find(uint32_t object, uint64_t chunk, unsigned *count) const;
+	// The entry that has this frame, or null.
+	const struct vkckpt_f_chunk *find_frame(uint32_t object, uint64_t frame) const;
+
+	// The stored bytes of an entry, checked, to `stored`: room for c.stored_bytes. Several threads at once, each with its own memory.
+	Status read_stored(const struct vkckpt_f_chunk &c, uint8_t *stored) const;
+	// The frames of an entry's mask, one behind the other, to `frames`; both have room for VKCKPT_CHUNK bytes. Several threads likewise.
+	Status read_chunk(const struct vkckpt_f_chunk &c, uint8_t *stored, uint8_t *frames) const;
+
+private:
+	Status read_at(void *out, size_t bytes, uint64_t offset) const;
+	Status explain_end(uint64_t at) const;
+	Status read_record_head(uint64_t offset, uint16_t type, struct vkckpt_f_record *record) const;
+	Status read_record_payload(uint64_t offset, const struct vkckpt_f_record &record, void *out) const;
+	Status read_entries();
+	Status check_entries() const;
+
+	int fd_ = -1;
+	uint64_t size_bytes_ = 0;
+	ImageReader reader_;			// owns the head
+	Arena index_arena_;
+	struct vkckpt_f_stats stats_ = {};
+	struct vkckpt_f_trailer trailer_ = {};
+	struct vkckpt_f_chunk *index_ = nullptr;
+	uint64_t index_count_ = 0;
+};
+
+}  // namespace vk
+#endif
