@@ -32,17 +32,6 @@ Status bad_element(const char *array, size_t i, const char *field, int code = EI
 	return fail(code, reason, kWhere, subject, i);
 }
 
-bool is_name(const char *text)
-{
-	if (!text || !*text || text_length(text) > VKCKPT_MAX_NAME || *text == '.')
-		return false;
-	for (const char *p = text; *p; p++)
-		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '-' ||
-		    *p == '_' || *p == '.'))
-			return false;
-	return true;
-}
-
 // A descriptor's holes say which frames were never touched, so another file than that of the RAM would lose frames. What tells is
 // that it is no file or a shorter one, as when the field was forgotten and is the standard input.
 bool is_ram_file(int fd, uint64_t size_bytes)
@@ -399,6 +388,17 @@ Status make_entry(struct vkckpt &ck, void *page)
 }
 
 }  // namespace
+
+bool is_name(const char *text)
+{
+	if (!text || !*text || text_length(text) > VKCKPT_MAX_NAME || *text == '.')
+		return false;
+	for (const char *p = text; *p; p++)
+		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '-' ||
+		    *p == '_' || *p == '.'))
+			return false;
+	return true;
+}
 
 void reserve_again(struct vkckpt &ck)
 {

@@ -106,6 +106,19 @@ Status check_vcpus(Thaw &t)
 	return success();
 }
 
+Status check_name(Thaw &t)
+{
+	const char *clone = t.config->clone, *own = t.reader.head().identity().name;
+	t.clone = clone != nullptr;
+	Text name(t.name, sizeof t.name);
+	name.add(clone && *clone ? clone : own);
+	if (clone && !*clone)
+		name.add("-").decimal((uint64_t)sys_getpid());
+	if (t.clone && (name.cut() || !is_name(t.name)))
+		return refuse(VKCKPT_R_BAD_ARGUMENT, "the clone's name", EINVAL);
+	return success();
+}
+
 Status check_devices(Thaw &t)
 {
 	ImageHead &head = t.reader.head();
@@ -146,6 +159,7 @@ Status thaw_check(Thaw &t)
 	VK_TRY(check_host(t));
 	VK_TRY(check_vkernel(t));
 	VK_TRY(check_vcpus(t));
+	VK_TRY(check_name(t));
 	VK_TRY(check_devices(t));
 	return check_memory(t);
 }

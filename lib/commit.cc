@@ -13,46 +13,6 @@ namespace {
 
 constexpr const char *kWhere = "capture: image file";
 
-// 0: a leftover is gone; -EBUSY: it belongs to a capture that is running.
-long remove_leftover(const char *part)
-{
-	long fd = sys_open(part, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return fd == -ENOENT ? 0 : fd;
-	long r = lock_file((int)fd);
-	if (r == 0 && names_file(part, (int)fd))
-		r = sys_unlink(part);
-	sys_close((int)fd);
-	return r == -EAGAIN ? -EBUSY : r == -ENOENT ? 0 : r;
-}
-
-// Another vkernel may take the name between our steps, or take our file, not locked yet, for a leftover: a few tries.
-Result<int> create_part(const char *part)
-{
-	for (int attempt = 0; attempt < 8; attempt++) {
-		long fd = sys_open(part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-		if (fd >= 0) {
-			long r = lock_file((int)fd);
-			if (r == 0 && names_file(part, (int)fd))
-				return (int)fd;
-			if (r < 0 && r != -EAGAIN)
-				sys_unlink(part);
-			sys_close((int)fd);
-			if (r < 0 && r != -EAGAIN)
-				return fail_host((int)-r, kWhere, part);
-			continue;
-		}
-		if (fd != -EEXIST)
-			return fail_host((int)-fd, kWhere, part);
-		long r = remove_leftover(part);
-		if (r == -EBUSY)
-			return fail(EBUSY, VKCKPT_R_IMAGE_IN_USE, kWhere, part);
-		if (r < 0)
-			return fail_host((int)-r, kWhere, part);
-	}
-	return fail(EBUSY, VKCKPT_R_IMAGE_IN_USE, kWhere, part);
-}
-
 // The image replaces what has its name: never a device, a pipe or a folder.
 Status check_target(const char *path)
 {
@@ -116,7 +76,7 @@ Status image_file_open(struct vkckpt &ck, ImageFile &file)
 		ck.reserve_held = 0;
 	}
 	Text(file.part, sizeof file.part).add(ck.image_path).add(".part");
-	Result<int> fd = create_part(file.part);
+	Result<int> fd = part_create(file.part, kWhere);
 	if (!fd.ok())
 		return fd.status;
 	file.fd = fd.value;

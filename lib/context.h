@@ -122,6 +122,9 @@ Status context_make(const struct vkckpt_config &config, const Birth &birth, stru
 void context_publish(struct vkckpt &);
 void context_destroy(struct vkckpt *);
 
+// A vkernel's or a device's name as arm takes it.
+bool is_name(const char *text);
+
 Stage stage_of(const struct vkckpt &);
 void set_stage(struct vkckpt &, Stage);
 

@@ -26,10 +26,10 @@ Status adopt(struct vkckpt_disk *disk, const char *path, int disk_fd)
 	return success();
 }
 
-Status lock(struct vkckpt_disk *disk, Missing missing)
+Status lock(struct vkckpt_disk *disk, Missing missing, Lone lone = Lone::yes)
 {
 	SidecarFile file;
-	Status s = sidecar_lock(disk->path, missing, &file);
+	Status s = sidecar_lock(disk->path, missing, &file, lone);
 	if (!s.ok()) {
 		if (file.fd >= 0)
 			sys_close(file.fd);
@@ -142,6 +142,20 @@ Status thaw(struct vkckpt_disk *disk, const char *path, int disk_fd, const struc
 	return s;
 }
 
+Status lend(struct vkckpt_disk *disk, const char *path, const struct vkckpt_source *source)
+{
+	VK_TRY(adopt(disk, path, disk->disk_fd));
+	struct stat st;
+	if (sys_fstat(disk->disk_fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return fail(ENOTSUP, VKCKPT_R_CLONE_DEVICE, "thaw: clone", path);
+	Fence fence;
+	VK_TRY(read_fence(source, &fence));
+	Status s = lock(disk, Missing::refuse, Lone::no);
+	if (s.reason == VKCKPT_R_DISK_MISSING && fence.ram_only)	// the user put the disk back, and it has no sidecar yet
+		return success();
+	return s.ok() ? check_fence(disk, fence) : s;
+}
+
 Status discard(const char *path)
 {
 	struct vkckpt_disk disk;
@@ -190,6 +204,25 @@ Status inspect(const char *path, struct vkckpt_f_sidecar *out)
 }
 
 }  // namespace
+
+Status disk_lend(const char *path, const struct vkckpt_source *source, struct vkckpt_disk *out)
+{
+	long fd = sys_open(path, O_RDONLY | O_NONBLOCK);
+	if (fd < 0)
+		return fail((int)-fd, VKCKPT_R_DISK_MISSING, "thaw: clone", path);
+	out->disk_fd = (int)fd;
+	Status s = lend(out, path, source);
+	if (!s.ok())
+		disk_give_back(out);
+	return s;
+}
+
+void disk_give_back(struct vkckpt_disk *disk)
+{
+	unlock(disk);
+	sys_close(disk->disk_fd);
+}
+
 }  // namespace vk
 
 using namespace vk;

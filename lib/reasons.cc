@@ -54,6 +54,11 @@ constexpr ReasonText kReasons[] = {
 	{ R(SIDECAR_DAMAGED), "the disk's sidecar file is damaged",
 	    "restore it with the disk from a backup; or make sure that no image of this disk is wanted, then vkckpt discard" },
 
+	{ R(CLONE_EXISTS), "the clone's disk would lie where a file is already",
+	    "give the clone another name; or remove the file and its .vkckpt, if no clone uses them" },
+	{ R(CLONE_DEVICE), "a disk that is not a regular file cannot be copied for a clone",
+	    "put a copy of it into a file, or thaw the vkernel itself" },
+
 	{ R(QUIESCE_TIMEOUT), "the vkernel did not come to rest in time",
 	    "it runs on unharmed; ask again when it is less busy, or raise quiesce_timeout_ns" },
 	{ R(HOOK_FAILED), "the vkernel refused", "see the reason it gave; it runs on unharmed" },

@@ -11,7 +11,21 @@
 namespace vk {
 namespace {
 constexpr unsigned kNoReplace = 1, kExchange = 2;	// RENAME_NOREPLACE, RENAME_EXCHANGE of linux/fs.h
+
+// 0: a leftover is gone; -EBUSY: it belongs to a capture that is running.
+long remove_leftover(const char *part)
+{
+	long fd = sys_open(part, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	long r = lock_file((int)fd);
+	if (r == 0 && names_file(part, (int)fd))
+		r = sys_unlink(part);
+	sys_close((int)fd);
+	return r == -EAGAIN ? -EBUSY : r == -ENOENT ? 0 : r;
 }
+
+}  // namespace
 
 Status sync_folder(const char *path)
 {
@@ -34,11 +48,11 @@ Status sync_folder(const char *path)
 	return success();
 }
 
-long lock_file(int fd)
+long lock_file(int fd, Lone lone)
 {
 	struct flock lock;
 	memset(&lock, 0, sizeof lock);
-	lock.l_type = F_WRLCK;
+	lock.l_type = lone == Lone::yes ? F_WRLCK : F_RDLCK;
 	long r = sys_fcntl(fd, F_OFD_SETLK, (long)&lock);
 	return r == -EACCES ? -EAGAIN : r;
 }
@@ -48,6 +62,33 @@ bool names_file(const char *path, int fd)
 	struct stat by_name, by_fd;
 	return sys_lstat(path, &by_name) == 0 && sys_fstat(fd, &by_fd) == 0 && by_name.st_dev == by_fd.st_dev &&
 	    by_name.st_ino == by_fd.st_ino;
+}
+
+// Another vkernel may take the name between our steps, or take our file, not locked yet, for a leftover: a few tries.
+Result<int> part_create(const char *part, const char *where)
+{
+	for (int attempt = 0; attempt < 8; attempt++) {
+		long fd = sys_open(part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+		if (fd >= 0) {
+			long r = lock_file((int)fd);
+			if (r == 0 && names_file(part, (int)fd))
+				return (int)fd;
+			if (r < 0 && r != -EAGAIN)
+				sys_unlink(part);
+			sys_close((int)fd);
+			if (r < 0 && r != -EAGAIN)
+				return fail_host((int)-r, where, part);
+			continue;
+		}
+		if (fd != -EEXIST)
+			return fail_host((int)-fd, where, part);
+		long r = remove_leftover(part);
+		if (r == -EBUSY)
+			return fail(EBUSY, VKCKPT_R_IMAGE_IN_USE, where, part);
+		if (r < 0)
+			return fail_host((int)-r, where, part);
+	}
+	return fail(EBUSY, VKCKPT_R_IMAGE_IN_USE, where, part);
 }
 
 Status Replacement::in(const char *temporary, const char *final)

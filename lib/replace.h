@@ -28,8 +28,13 @@ private:
 
 // fsync of the folder that `path` lies in.
 Status sync_folder(const char *path);
-// An open-file-description write lock on the whole file: 0, -EAGAIN somebody else has it, or the host's.
-long lock_file(int fd);
+// An open-file-description lock on the whole file, for one holder or one that others may share: 0, -EAGAIN somebody else is in the way, or
+// the host's.
+enum class Lone { yes, no };
+long lock_file(int fd, Lone = Lone::yes);
+// A file that is being made, locked until it is closed: a new one, in the place of what a process that died has left. IMAGE_IN_USE:
+// somebody is making it.
+Result<int> part_create(const char *part, const char *where);
 // fd is still the file that the path names.
 bool names_file(const char *path, int fd);
 

@@ -77,18 +77,19 @@ void sidecar_path(const char *disk_path, char *out, size_t room)
 	Text(out, room).add(disk_path).add(VKCKPT_SIDECAR_SUFFIX);
 }
 
-Status sidecar_lock(const char *disk_path, Missing missing, SidecarFile *out)
+Status sidecar_lock(const char *disk_path, Missing missing, SidecarFile *out, Lone lone)
 {
 	char path[VKCKPT_MAX_PATH + 32];
 	sidecar_path(disk_path, path, sizeof path);
 	for (int attempt = 0; attempt < 16; attempt++) {
-		long fd = sys_open(path, O_RDWR | O_NOFOLLOW | (missing == Missing::create ? O_CREAT : 0), 0600);
+		int access = lone == Lone::yes ? O_RDWR : O_RDONLY;
+		long fd = sys_open(path, access | O_NOFOLLOW | (missing == Missing::create ? O_CREAT : 0), 0600);
 		if (fd == -ENOENT && missing == Missing::refuse)
 			return fail(ENOENT, VKCKPT_R_DISK_MISSING, kWhere, path);
 		if (fd < 0)
 			return fail_host((int)-fd, kWhere, path);
 		out->fd = (int)fd;
-		long r = lock_file(out->fd);
+		long r = lock_file(out->fd, lone);
 		if (r == 0 && names_file(path, out->fd)) {
 			Status s = read_locked(path, out);
 			if (!s.ok() && !out->damaged) {

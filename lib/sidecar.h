@@ -4,6 +4,7 @@
 
 #include <vkckpt/disk.h>
 
+#include "lib/replace.h"
 #include "lib/status.h"
 
 namespace vk {
@@ -20,8 +21,9 @@ struct SidecarFile {
 void sidecar_disk_path(const char *path, int disk_fd, char *out, size_t room);
 void sidecar_path(const char *disk_path, char *out, size_t room);	// room: VKCKPT_MAX_PATH + 32
 
-// Locks and reads. DISK_IN_USE (number: the holder), SIDECAR_DAMAGED, or with Missing::refuse DISK_MISSING.
-Status sidecar_lock(const char *disk_path, Missing, SidecarFile *out);
+// Locks and reads. DISK_IN_USE (number: the holder), SIDECAR_DAMAGED, or with Missing::refuse DISK_MISSING. Lone::no: to look at, shared
+// with others who only look.
+Status sidecar_lock(const char *disk_path, Missing, SidecarFile *out, Lone = Lone::yes);
 // Checks magic, version and digest.
 bool sidecar_valid(const struct vkckpt_f_sidecar &);
 
@@ -32,6 +34,11 @@ Status sidecar_store(struct vkckpt_disk *, struct vkckpt_f_sidecar &next);
 
 // What the disk looks like now: device, inode, size, ctime, and the host's boot.
 Status sidecar_take_proof(int disk_fd, const char *name, struct vkckpt_f_sidecar &);
+
+// disk.cc: for a clone. Opens the disk that the source names, sees to it that it is still as the image left it, and holds it so, shared with
+// other clones, until it is given back. Nothing is written.
+Status disk_lend(const char *path, const struct vkckpt_source *, struct vkckpt_disk *out);
+void disk_give_back(struct vkckpt_disk *);
 
 }  // namespace vk
 #endif

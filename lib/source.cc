@@ -252,3 +252,10 @@ VK_EXPORT int vkckpt_source_entry(const struct vkckpt_source *source, size_t k, 
 	*bytes = entry.bytes;
 	return 1;
 }
+
+VK_EXPORT uint32_t vkckpt_source_clone(const struct vkckpt_source *source, const char **name)
+{
+	if (name)
+		*name = source->clone;
+	return source->clone ? source->clone_disk : static_cast<uint32_t>(VKCKPT_CLONE_NONE);
+}

@@ -28,6 +28,8 @@ struct vkckpt_source {
 	const struct vkckpt_f_device *device;
 	uint32_t count;
 	struct vkckpt_source_value *entry;
+	const char *clone;		// its name; null: no clone
+	uint32_t clone_disk;		// enum vkckpt_clone_disk
 };
 
 namespace vk {

@@ -62,12 +62,14 @@ void undo(Thaw &t)
 	}
 	t.ck = nullptr;
 	thaw_close_devices(t);
+	t.clone_disks.remove();
 	thaw_unmap(t);
 }
 
 void close_image(Thaw &t)
 {
 	t.reader.close();
+	t.clone_disks.close();
 	if (t.own_fd)
 		sys_close(t.fd);
 	t.own_fd = false;
@@ -113,6 +115,7 @@ Status restore(Thaw &t)
 void start(Thaw &t)
 {
 	disks_finish(*t.ck);
+	t.clone_disks.keep();
 	for (uint32_t i = 0; i < t.device_count; i++)
 		if (t.devices[i].device_class->attach)
 			t.devices[i].device_class->attach(t.devices[i].device);

@@ -16,10 +16,10 @@ struct vkckpt_config vkernel_config(Thaw &t)
 	const struct vkckpt_f_identity &id = t.reader.head().identity();
 	struct vkckpt_config c = t.config->vkernel;
 	if (!c.image_path && c.image_fd < 0) {
-		Text(t.default_image, sizeof t.default_image).add(id.name).add(".ckpt");
-		c.image_path = t.config->path ? t.config->path : t.default_image;
+		Text(t.default_image, sizeof t.default_image).add(t.name).add(".ckpt");
+		c.image_path = t.config->path && !t.clone ? t.config->path : t.default_image;
 	}
-	c.name = id.name;
+	c.name = t.name;
 	c.vcpu_count = id.vcpu_count;
 	c.segments = t.segments;
 	c.segment_count = t.segment_count;
@@ -61,12 +61,16 @@ Status thaw_make_context(Thaw &t)
 	Birth birth = {};
 	birth.vkernel_id = id.vkernel_id;
 	birth.thaw_count = id.thaw_count + 1;
+	if (t.clone)
+		VK_TRY(uuid_make(&birth.vkernel_id));
 	VK_TRY(uuid_make(&birth.generation));
 	t.info.size = sizeof t.info;
 	t.info.image_id = id.image_id;
 	t.info.generation = birth.generation;
 	t.info.vkernel_id = birth.vkernel_id;
 	t.info.thaw_count = birth.thaw_count;
+	t.info.name = t.name;
+	t.info.clone = t.clone;
 	if (long r = sys_getrandom(t.info.entropy, sizeof t.info.entropy); r < 0)
 		return fail_host((int)-r, "thaw: getrandom");
 	struct vkckpt_config c = vkernel_config(t);

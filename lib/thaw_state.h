@@ -4,6 +4,7 @@
 
 #include <vkckpt/vkckpt.h>
 
+#include "lib/clone.h"
 #include "lib/context.h"
 #include "lib/image_reader.h"
 
@@ -11,6 +12,7 @@ namespace vk {
 
 struct Thaw {
 	const struct vkckpt_thaw_config *config = nullptr;	// not after the regions are overwritten: it may lie in one
+	bool clone = false;
 	int fd = -1;
 	bool own_fd = false;
 	ImageReader reader;
@@ -28,6 +30,8 @@ struct Thaw {
 	struct vkckpt_device devices[VKCKPT_MAX_DEVICES] = {};
 	struct vkckpt_error device_error = {};		// what a class said, if it said anything
 
+	char name[VKCKPT_MAX_NAME + 1] = {};		// of the vkernel
+	CloneDisks clone_disks;
 	char default_image[VKCKPT_MAX_NAME + 8] = {};	// NAME.ckpt
 	struct vkckpt *ck = nullptr;			// the new vkernel, not published yet
 	struct vkckpt_thaw_info info = {};

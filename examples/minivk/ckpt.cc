@@ -90,6 +90,7 @@ void hook_thawed(void *, const struct vkckpt_thaw_info *info)
 	k.monotonic_offset_ns += int64_t(info->monotonic_then_ns - info->monotonic_now_ns);
 	memcpy(k.ckpt.generation, info->generation.bytes, sizeof k.ckpt.generation);
 	k.ckpt.thaw_count = info->thaw_count;
+	snprintf(k.name, sizeof k.name, "%s", info->name);
 	for (unsigned i = 0; i < k.cpu_count; i++)
 		k.cpu[i].since_ns = host_monotonic_ns();
 	if (vmspace_host_xsave_bytes() > k.xsave_bytes)
@@ -199,6 +200,7 @@ int ckpt_thaw(const Options &o)
 	c.overrides = o.overrides.data();
 	c.override_count = o.overrides.size();
 	c.dry_run = o.dry_run;
+	c.clone = o.clone;
 	console_option = o.console_given ? o.console : nullptr;
 	struct vkckpt_error err = {};
 	if (vkckpt_thaw(&c, &armed, &err) < 0) {
@@ -210,6 +212,8 @@ int ckpt_thaw(const Options &o)
 		printf("minivk: %s: can be thawed here\n", o.thaw);
 		return 0;
 	}
+	if (o.clone)
+		host_log("clone %s of %s", vkckpt_name(armed), o.thaw);
 	return -1;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <string>
 #include <unistd.h>
 
 #include <vkckpt/disk.h>
@@ -29,12 +30,21 @@ void console_undo(void *) {}
 
 int console_save(void *, struct vkckpt_sink *sink) { return vkckpt_put_string(sink, "kind", host_console_kind()); }
 
+// A clone's own: neither the link nor the file of the vkernel that it was made from.
+std::string console_of(const struct vkckpt_source *source, const std::string &recorded)
+{
+	const char *clone = nullptr;
+	if (vkckpt_source_clone(source, &clone) == VKCKPT_CLONE_NONE)
+		return recorded;
+	return recorded.compare(0, 4, "pty:") == 0 || recorded.compare(0, 4, "log:") == 0 ? recorded + "." + clone : recorded;
+}
+
 int console_open(void *, const char *, const struct vkckpt_source *source, void **device, struct vkckpt_error *err)
 {
 	const char *recorded = vkckpt_get_string(source, "kind");
-	const char *kind = console_option ? console_option : recorded ? recorded : "stdio";
+	const std::string kind = console_option ? console_option : console_of(source, recorded ? recorded : "stdio");
 	*device = nullptr;
-	if (host_console_open(kind, err->message, sizeof err->message))
+	if (host_console_open(kind.c_str(), err->message, sizeof err->message))
 		return 0;
 	err->code = EIO;
 	err->reason = VKCKPT_R_IO_ERROR;
@@ -95,6 +105,9 @@ int disk_open(void *, const char *, const struct vkckpt_source *source, void **d
 	}
 	if (!disk0.writable)
 		return 0;
+	if (uint32_t how = vkckpt_source_clone(source, nullptr); how == VKCKPT_CLONE_REFLINK || how == VKCKPT_CLONE_COPY)
+		host_log("disk0: %s, %s", disk0.path, how == VKCKPT_CLONE_REFLINK ? "a copy-on-write copy (reflink)" :
+		    "copied whole: this file system has no reflinks");
 	int r = vkckpt_disk_thaw(&disk0.fence, disk0.path, disk0.fd, source, err);
 	if (r < 0)
 		close(disk0.fd);

@@ -22,7 +22,7 @@ const char kUsage[] =
     "usage: minivk [-m size] [-n ncpus] [-r disk] [-i memimg] [-p pidfile] [-e NAME=value] [--root dir|cpio]\n"
     "              [--name NAME] [--image FILE] [--on-ckpt exit|continue] [--console stdio|pty[:link]|log:FILE|null]\n"
     "              [--workers N] [--codec lz4|raw] [--] [program args...]\n"
-    "       minivk --thaw FILE [-o device.key=value]... [--dry-run] [--workers N] [--codec lz4|raw]\n";
+    "       minivk --thaw FILE [--clone[=NAME]] [-o device.key=value]... [--dry-run] [--workers N] [--codec lz4|raw]\n";
 const char kHelp[] =
     "  -m size         memory of the guest (512m)\n"
     "  -n ncpus        virtual CPUs (1)\n"
@@ -38,6 +38,7 @@ const char kHelp[] =
     "  --workers N     threads that write an image or read it (one more than there are CPUs)\n"
     "  --codec         how memory is stored in an image: lz4 (at first) or raw\n"
     "  --thaw FILE     go on from an image; - is standard input, fd:N a descriptor\n"
+    "  --clone[=NAME]  at a thaw: another vkernel out of the same image, its disk a copy DISK.NAME (NAME: the image's with -PID)\n"
     "  -o device.key=value   at a thaw: another setting of a device than recorded (disk0.path=FILE)\n"
     "  --dry-run       at a thaw: only say whether it would work\n";
 
@@ -73,21 +74,23 @@ uint64_t parse_number(const char *option, const char *text, uint64_t most)
 	return uint64_t(n);
 }
 
-void check_name(const std::string &name)
+void check_name(const char *option, const std::string &name)
 {
 	if (name.empty() || name.size() > VKCKPT_MAX_NAME)
-		misuse("--name: 1 to %u characters", VKCKPT_MAX_NAME);
+		misuse("%s: 1 to %u characters", option, VKCKPT_MAX_NAME);
 	if (name[0] == '.')
-		misuse("--name %s: the first character must not be a dot", name.c_str());
+		misuse("%s %s: the first character must not be a dot", option, name.c_str());
 	for (char c : name)
 		if (!isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_' && c != '.')
-			misuse("--name %s: letters, digits, '-', '_' and '.' only", name.c_str());
+			misuse("%s %s: letters, digits, '-', '_' and '.' only", option, name.c_str());
 }
 
 void check_together(const Options &o, bool boot_option)
 {
 	if (o.dry_run && !o.thaw)
 		misuse("--dry-run goes with --thaw");
+	if (o.clone && !o.thaw)
+		misuse("--clone goes with --thaw");
 	if (!o.overrides.empty() && !o.thaw)
 		misuse("-o goes with --thaw");
 	if (o.thaw && (boot_option || !o.program.empty()))
@@ -96,12 +99,12 @@ void check_together(const Options &o, bool boot_option)
 		misuse("--image - writes to standard output, where the console is: add --console log:FILE, pty or null");
 }
 
-enum LongOption { kRoot = 256, kName, kImage, kOnCkpt, kConsole, kThaw, kDryRun, kWorkers, kCodec, kHelpOption, kVersion, kTestAt,
+enum LongOption { kRoot = 256, kName, kImage, kOnCkpt, kConsole, kThaw, kDryRun, kClone, kWorkers, kCodec, kHelpOption, kVersion, kTestAt,
 	kTestEvery };
 const option kLong[] = {
 	{"root", 1, nullptr, kRoot}, {"name", 1, nullptr, kName}, {"image", 1, nullptr, kImage},
 	{"on-ckpt", 1, nullptr, kOnCkpt}, {"console", 1, nullptr, kConsole}, {"thaw", 1, nullptr, kThaw},
-	{"dry-run", 0, nullptr, kDryRun}, {"help", 0, nullptr, kHelpOption}, {"version", 0, nullptr, kVersion},
+	{"dry-run", 0, nullptr, kDryRun}, {"clone", 2, nullptr, kClone}, {"help", 0, nullptr, kHelpOption}, {"version", 0, nullptr, kVersion},
 	{"workers", 1, nullptr, kWorkers}, {"codec", 1, nullptr, kCodec},
 	{"test-ckpt-at-trap", 1, nullptr, kTestAt}, {"test-ckpt-every", 1, nullptr, kTestEvery}, {}};
 
@@ -130,6 +133,11 @@ bool take(Options &o, int c, const char *value)
 		return true;
 	case kThaw: o.thaw = value; return true;
 	case kDryRun: o.dry_run = true; return true;
+	case kClone:
+		o.clone = value ? value : "";
+		if (value)
+			check_name("--clone", value);
+		return true;
 	case kWorkers: o.workers = uint32_t(parse_number("--workers", value, VKCKPT_MAX_WORKERS)); return true;
 	case kCodec:
 		if (strcmp(value, "lz4") != 0 && strcmp(value, "raw") != 0)
@@ -150,7 +158,7 @@ bool take(Options &o, int c, const char *value)
 	case kRoot: o.root = value; return false;
 	case kName:
 		o.name = value;
-		check_name(o.name);
+		check_name("--name", o.name);
 		return false;
 	default: misuse("what was meant by %s?", value ? value : "the last option");
 	}

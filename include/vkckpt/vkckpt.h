@@ -121,6 +121,20 @@ uint64_t vkckpt_get_u64(const struct vkckpt_source *, const char *key, uint64_t 
 const char *vkckpt_get_string(const struct vkckpt_source *, const char *key);
 const void *vkckpt_get_bytes(const struct vkckpt_source *, const char *key, size_t *count);
 
+/* What an open hook finds when the vkernel is thawed as a clone (vkckpt_thaw_config.clone). */
+enum vkckpt_clone_disk {
+	VKCKPT_CLONE_NONE = 0,		/* no clone: the vkernel itself */
+	VKCKPT_CLONE_SHARED = 1,	/* a clone; the device has no writable disk that was copied */
+	VKCKPT_CLONE_REFLINK = 2,	/* key "path" names a copy that shares its blocks with the image's disk (copy-on-write) */
+	VKCKPT_CLONE_COPY = 3		/* key "path" names a whole copy: the file system has no reflinks */
+};
+/*
+ * enum vkckpt_clone_disk of this device, and *name, if not NULL, the clone's name (NULL: no clone). A class that names
+ * something of the outside that two cannot share (a console's link, a MAC) takes its own for a clone. Safety: MT-Safe,
+ * AS-Safe. Memory: as vkckpt_get_string. Since 0.2.
+ */
+uint32_t vkckpt_source_clone(const struct vkckpt_source *, const char **name);
+
 /* What the thaw tells the vkernel before the first guest instruction. Valid inside the hook; it holds secrets: do not log it. */
 struct vkckpt_thaw_info {
 	size_t size;
@@ -130,6 +144,8 @@ struct vkckpt_thaw_info {
 	uint64_t monotonic_then_ns;	/* host CLOCK_MONOTONIC at capture */
 	uint64_t monotonic_now_ns;	/* and now: the guest's monotonic clock continues from then */
 	uint8_t entropy[64];		/* fresh, for the guest's random number generator */
+	const char *name;		/* of the vkernel: the image's, or the clone's */
+	uint32_t clone;			/* 1: a clone. vkernel_id is its own; neighbours may know its brothers: take a new MAC */
 };
 
 /* How a page-table walk finds its way in this vkernel's tables: enum vkckpt_pagetable_format. */
@@ -301,6 +317,9 @@ struct vkckpt_thaw_config {
 	size_t override_count;
 	uint32_t dry_run;		/* 1: all checks, nothing touched; returns 0 with *out NULL */
 	uint32_t reserved;
+	const char *clone;		/* NULL: the vkernel of the image goes on. Else another one is made from it, with this name ("": the
+					   image's with "-PID"), an id of its own and copies of the writable disks; image_path
+					   NULL is its NAME.ckpt then, never `path' */
 };
 /*
  * From an image to a vkernel that is ready to run: reads and checks the head; reserves addresses; opens devices; maps and
@@ -314,7 +333,10 @@ struct vkckpt_thaw_config {
  * on; EBUSY a disk in use; ENOMEM; or what a hook or the host said. A device class that fills its *err speaks for itself.
  * With regions, a failure after they were overwritten ends the process with the message on stderr and status 1 (nothing
  * else is changed then either). dry_run: stops after the devices were opened, closes them, RAM is not read. If SIGTHAW
- * has a handler it is sent at the end. Safety: context THAW; one thread, on a stack outside RAM and regions; Blocks.
+ * has a handler it is sent at the end. A clone leaves image and disks as they are, so any number can be made at the same
+ * time, and the vkernel itself can be thawed later: each writable disk in a regular file is copied to DISK.NAME beside it
+ * (a reflink where the file system has them), which stays when the clone ends. EEXIST with CLONE_EXISTS: that file is
+ * there; ENOTSUP with CLONE_DEVICE: the disk is no regular file. Safety: context THAW; one thread, on a stack outside RAM and regions; Blocks.
  * Since 0.1.
  */
 int vkckpt_thaw(const struct vkckpt_thaw_config *config, struct vkckpt **out, struct vkckpt_error *err);

@@ -80,3 +80,30 @@ TEST_CASE("a checkpoint that continues freezes the disk by reflink, and its thaw
 	CHECK(third.status == 1);
 	CHECK(third.err.find("(DISK_") != std::string::npos);
 }
+
+TEST_CASE("the disk of a clone is a reflink where the file system has them", "[clone]")
+{
+	if (geteuid() != 0)
+		TEST_SKIP("only root can mount a file system with reflinks");
+	Scratch dir;
+	Xfs xfs(dir);
+	REQUIRE(xfs.mounted);
+	const std::string disk = xfs.at + "/disk", image = xfs.at + "/vk.ckpt";
+	std::ofstream(disk).close();
+	fs::resize_file(disk, 250 << 20);	// two whole ones would not fit
+	const std::string script = "dd if=/dev/zero bs=1M count=250 2>/dev/null | tr '\\0' x >/dev/vkd0; sync; echo suspend >/dev/vkckpt; "
+				   "dd if=/dev/vkd0 bs=3 count=1 2>/dev/null; echo new | dd of=/dev/vkd0 conv=fsync 2>/dev/null";
+	const Outcome first = sh(script, {"--name", "vk", "--image", image, "-r", disk});
+	INFO(first.err);
+	REQUIRE(first.status == 33);
+	for (const char *name : {"a", "b"}) {
+		const Outcome clone = run({{"--thaw", image, std::string("--clone=") + name}, {}, "", 60, ""});
+		INFO(clone.err);
+		CHECK(clone.status == 0);
+		CHECK(clone.out == "xxx");
+		CHECK(clone.err.find("reflink") != std::string::npos);
+		CHECK(head(disk + "." + name, 3) == "new");
+		CHECK(head(disk, 3) == "xxx");
+	}
+	CHECK(run({{"--thaw", image}, {}, "", 60, ""}).out == "xxx");
+}
