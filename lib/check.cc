@@ -1,4 +1,4 @@
-// THAW: the image, this host and this vkernel: do they fit? Nothing is touched.
+// THAW: the image, this host and this vkernel: do they fit? Nothing is touched. A thaw ends at the first refusal; a dry run tells all.
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,15 +20,21 @@ Status refuse(uint32_t reason, const char *subject, int code = ENOTSUP, uint64_t
 	return fail(code, reason, kWhere, subject, number);
 }
 
+Status check_arch(Thaw &t)
+{
+	uint32_t arch = t.reader.head().header().arch;
+	return arch == VKCKPT_ARCH_X86_64 ? success() : refuse(VKCKPT_R_ARCH_DIFFERS, "", ENOTSUP, arch);
+}
+
 Status check_host(Thaw &t)
 {
 	const struct vkckpt_f_host &then = t.reader.head().host();
 	VK_TRY(host_facts(&t.here));
-	if (t.reader.head().header().arch != VKCKPT_ARCH_X86_64)
-		return refuse(VKCKPT_R_ARCH_DIFFERS, "", ENOTSUP, t.reader.head().header().arch);
+	VK_TRY(go_on(t, check_arch(t)));
 	if (then.page_bytes != t.here.page_bytes)
-		return refuse(VKCKPT_R_PAGE_SIZE_DIFFERS, "", ENOTSUP, then.page_bytes);
-	return cpu_check(then, t.here);
+		VK_TRY(go_on(t, refuse(VKCKPT_R_PAGE_SIZE_DIFFERS, "", ENOTSUP, then.page_bytes)));
+	VK_TRY(go_on(t, cpu_check_features(then, t.here)));
+	return go_on(t, cpu_check_xstate(then, t.here));
 }
 
 Status check_build(const struct vkckpt_config &v, const struct vkckpt_f_identity &id)
@@ -46,6 +52,15 @@ Status check_build(const struct vkckpt_config &v, const struct vkckpt_f_identity
 	return success();
 }
 
+Status check_layout(const struct vkckpt_config &v, const struct vkckpt_f_identity &id)
+{
+	if (!digest_equal(digest_of(v.layout, v.layout_count * sizeof *v.layout), id.layout))
+		return refuse(VKCKPT_R_LAYOUT_DIFFERS, "layout");
+	if (v.pagetable_format != id.pagetable_format)
+		return refuse(VKCKPT_R_LAYOUT_DIFFERS, "pagetable_format", ENOTSUP, id.pagetable_format);
+	return success();
+}
+
 Status check_vkernel(Thaw &t)
 {
 	const struct vkckpt_config &v = t.config->vkernel;
@@ -53,13 +68,9 @@ Status check_vkernel(Thaw &t)
 	char kind[64];
 	Text(kind, sizeof kind).add(id.program, text_length(id.program, sizeof id.program));
 	if (!v.program || !text_equal(v.program, kind))
-		return refuse(VKCKPT_R_PROGRAM_DIFFERS, kind);
-	VK_TRY(check_build(v, id));
-	if (!digest_equal(digest_of(v.layout, v.layout_count * sizeof *v.layout), id.layout))
-		return refuse(VKCKPT_R_LAYOUT_DIFFERS, "layout");
-	if (v.pagetable_format != id.pagetable_format)
-		return refuse(VKCKPT_R_LAYOUT_DIFFERS, "pagetable_format", ENOTSUP, id.pagetable_format);
-	return success();
+		return go_on(t, refuse(VKCKPT_R_PROGRAM_DIFFERS, kind));	// build and layout of another program say nothing more
+	VK_TRY(go_on(t, check_build(v, id)));
+	return go_on(t, check_layout(v, id));
 }
 
 bool in_ram_or_region(Thaw &t, uint64_t address)
@@ -93,7 +104,7 @@ Status check_vcpus(Thaw &t)
 		if (vcpu.number != i)
 			return refuse(VKCKPT_R_DAMAGED, "vCPU records", EBADMSG, i);
 		if (vcpu.kind != wanted)
-			return refuse(VKCKPT_R_LAYOUT_DIFFERS, "resume_kind", ENOTSUP, vcpu.kind);
+			return refuse(VKCKPT_R_RESUME_DIFFERS, "resume_kind", ENOTSUP, vcpu.kind);
 		if (wanted != VKCKPT_VCPU_CONTEXT)
 			continue;
 		struct vkckpt_f_context context;
@@ -131,13 +142,13 @@ Status check_devices(Thaw &t)
 		if (!known && d->policy != VKCKPT_POLICY_DROP) {
 			char subject[64];
 			Text(subject, sizeof subject).add(d->name).add(": class ").add(d->device_class).add(" version ").decimal(d->version);
-			return refuse(VKCKPT_R_DEVICE_UNKNOWN, subject, ENODEV);
+			VK_TRY(go_on(t, refuse(VKCKPT_R_DEVICE_UNKNOWN, subject, ENODEV)));
 		}
 	}
 	for (size_t i = 0; i < head.count(VKCKPT_REC_DEVICE); i++)
 		source_follow_frozen(*head.sources()[i]);
 	for (size_t i = 0; i < t.config->override_count; i++)
-		VK_TRY(source_override(head.sources(), head.count(VKCKPT_REC_DEVICE), t.config->overrides[i]));
+		VK_TRY(go_on(t, source_override(head.sources(), head.count(VKCKPT_REC_DEVICE), t.config->overrides[i])));
 	return success();
 }
 
@@ -154,14 +165,32 @@ Status check_memory(Thaw &t)
 
 }  // namespace
 
+Status go_on(Thaw &t, const Status &s)
+{
+	if (s.ok() || !t.config->dry_run)
+		return s;
+	struct vkckpt_error err;
+	(void)report(s, &err);
+	if (t.device_error.message[0])
+		err = t.device_error;		// the class knows better what is wrong
+	memset(&t.device_error, 0, sizeof t.device_error);
+	if (t.config->refusal)
+		t.config->refusal(t.config->refusal_arg, &err);
+	if (t.refused.ok()) {
+		t.refused = s;
+		t.refused_error = err;
+	}
+	return success();
+}
+
 Status thaw_check(Thaw &t)
 {
 	VK_TRY(check_host(t));
 	VK_TRY(check_vkernel(t));
-	VK_TRY(check_vcpus(t));
-	VK_TRY(check_name(t));
+	VK_TRY(go_on(t, check_vcpus(t)));
+	VK_TRY(go_on(t, check_name(t)));
 	VK_TRY(check_devices(t));
-	return check_memory(t);
+	return go_on(t, check_memory(t));
 }
 
 }  // namespace vk

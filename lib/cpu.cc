@@ -133,7 +133,7 @@ void cpu_facts(struct vkckpt_f_host *host)
 	}
 }
 
-Status cpu_check(const struct vkckpt_f_host &needed, const struct vkckpt_f_host &here)
+Status cpu_check_features(const struct vkckpt_f_host &needed, const struct vkckpt_f_host &here)
 {
 	NameList lacking;
 	for (const Feature &f : kFeatures)
@@ -141,6 +141,12 @@ Status cpu_check(const struct vkckpt_f_host &needed, const struct vkckpt_f_host 
 			lacking.add(f.name);
 	if (!lacking.empty())
 		return fail(ENOTSUP, VKCKPT_R_CPU_LACKS_FEATURE, "thaw: check", lacking.text());
+	return success();
+}
+
+Status cpu_check_xstate(const struct vkckpt_f_host &needed, const struct vkckpt_f_host &here)
+{
+	NameList lacking;
 	uint64_t missing = needed.xcr0 & ~here.xcr0;
 	for (unsigned bit = 0; bit < 64; bit++)
 		if (missing & 1ull << bit) {
@@ -150,6 +156,12 @@ Status cpu_check(const struct vkckpt_f_host &needed, const struct vkckpt_f_host 
 	if (!lacking.empty())
 		return fail(ENOTSUP, VKCKPT_R_XSTATE_LACKING, "thaw: check", lacking.text(), missing);
 	return success();
+}
+
+Status cpu_check(const struct vkckpt_f_host &needed, const struct vkckpt_f_host &here)
+{
+	VK_TRY(cpu_check_features(needed, here));
+	return cpu_check_xstate(needed, here);
 }
 
 }  // namespace vk

@@ -61,8 +61,21 @@ const char *errno_name(int code)
 	case EDQUOT: return "EDQUOT";
 	case ECONNRESET: return "ECONNRESET";
 	case ECANCELED: return "ECANCELED";
+	case ENXIO: return "ENXIO";
+	case ENOBUFS: return "ENOBUFS";
+	case ETIMEDOUT: return "ETIMEDOUT";
+	case ESTALE: return "ESTALE";
+	case EBADMSG: return "EBADMSG";
 	default: return nullptr;
 	}
+}
+
+void errno_text(int code, Text &text)
+{
+	if (const char *name = errno_name(code))
+		text.add(name);
+	else
+		text.add("errno ").decimal(static_cast<uint64_t>(code));
 }
 
 // Those where the errno says more than the reason.
@@ -77,12 +90,8 @@ void sentence(const Status &status, char *out, size_t room)
 		text.add(": ").add(status.subject);
 	text.add(": ").add(vkckpt_reason_text(status.reason));
 	if (has_errno(status.reason)) {
-		const char *name = errno_name(status.code);
 		text.add(" (");
-		if (name)
-			text.add(name);
-		else
-			text.add("errno ").decimal(static_cast<uint64_t>(status.code));
+		errno_text(status.code, text);
 		text.add(")");
 	}
 	if (status.number != 0) {
@@ -145,3 +154,37 @@ void bug(const char *file, int line, const char *what)
 }
 
 }  // namespace vk
+
+extern "C" __attribute__((visibility("default"))) int vkckpt_error_fill(struct vkckpt_error *err, int code, uint32_t reason,
+    const char *where, const char *subject, const char *said)
+{
+	using namespace vk;
+	Status status = fail(code, reason ? reason : reason_of_errno(code), where, subject);
+	int r = report(status, err);
+	if (err && said) {
+		Text text(err->message, sizeof err->message);
+		text.add(where).add(": ").add(status.subject).add(status.subject[0] ? ": " : "").add(said);
+		text.add(" (").add(vkckpt_reason_name(status.reason)).add(")");
+	}
+	return r;
+}
+
+extern "C" __attribute__((visibility("default"))) size_t vkckpt_error_json(const struct vkckpt_error *err, char *out, size_t room)
+{
+	using namespace vk;
+	char name[32];
+	Text number(name, sizeof name);
+	errno_text(err->code, number);
+	Text text(out, room);
+	text.add("{\"reason\": ").json(vkckpt_reason_name(err->reason)).add(", \"code\": ").decimal(err->reason);
+	text.add(", \"errno\": ").json(name).add(", \"where\": ").json(err->where ? err->where : "");
+	text.add(", \"subject\": ").json(err->subject).add(", \"number\": ").decimal(err->number);
+	text.add(", \"text\": ").json(vkckpt_reason_text(err->reason)).add(", \"remedy\": ").json(vkckpt_reason_remedy(err->reason));
+	text.add(", \"message\": ").json(err->message).add("}");
+	if (text.cut()) {
+		if (room > 0)
+			out[0] = '\0';
+		return 0;
+	}
+	return text.length();
+}

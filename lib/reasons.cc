@@ -38,6 +38,8 @@ constexpr ReasonText kReasons[] = {
 	{ R(MEMORY_SHORT), "this host has not enough memory for the vkernel's RAM", "free memory, or thaw on another host" },
 	{ R(ADDRESS_TAKEN), "the vkernel's RAM cannot be mapped at its address",
 	    "something else lies there: start the thaw without address randomisation (setarch -R), or link the vkernel -no-pie" },
+	{ R(RESUME_DIFFERS), "the image's vCPUs go on in another way than this vkernel's (entry or saved context)",
+	    "thaw it with resume_kind as it was at the suspend" },
 
 	{ R(DEVICE_UNKNOWN), "the vkernel has no device class of this name", "thaw with a vkernel that has it" },
 	{ R(DEVICE_MISSING), "the device cannot be opened", "provide it, or override its configuration (-o NAME.KEY=VALUE)" },

@@ -34,6 +34,16 @@ bool text_starts(const char *text, const char *prefix)
 	return true;
 }
 
+bool text_contains(const char *text, const char *part)
+{
+	for (;; text++) {
+		if (text_starts(text, part))
+			return true;
+		if (*text == '\0')
+			return false;
+	}
+}
+
 bool text_copy(char *out, size_t room, const char *text)
 {
 	size_t i = 0;
@@ -68,6 +78,31 @@ bool text_to_u64(const char *text, uint64_t *out)
 	*out = value;
 	return true;
 }
+
+namespace {
+
+bool continues(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
+
+// Bytes of the well-formed UTF-8 character at *p (Unicode, table 3-7); 0: it is none.
+size_t utf8_bytes(const char *p)
+{
+	unsigned char a = static_cast<unsigned char>(p[0]), b = a ? static_cast<unsigned char>(p[1]) : 0;
+	if (a < 0x80)
+		return 1;
+	if (a >= 0xc2 && a < 0xe0)
+		return continues(p[1]) ? 2 : 0;
+	if (a >= 0xe0 && a < 0xf0) {
+		bool second = b >= (a == 0xe0 ? 0xa0 : 0x80) && b <= (a == 0xed ? 0x9f : 0xbf);
+		return second && continues(p[2]) ? 3 : 0;
+	}
+	if (a >= 0xf0 && a < 0xf5) {
+		bool second = b >= (a == 0xf0 ? 0x90 : 0x80) && b <= (a == 0xf4 ? 0x8f : 0xbf);
+		return second && continues(p[2]) && continues(p[3]) ? 4 : 0;
+	}
+	return 0;
+}
+
+}  // namespace
 
 Text::Text(char *out, size_t room) : out_(out), room_(room)
 {
@@ -123,6 +158,24 @@ Text &Text::bytes_hex(const void *bytes, size_t count)
 	for (size_t i = 0; i < count; i++)
 		hex(static_cast<const uint8_t *>(bytes)[i], 2);
 	return *this;
+}
+
+Text &Text::json(const char *text)
+{
+	add('"');
+	while (*text != '\0') {
+		size_t n = utf8_bytes(text);
+		if (n == 0 || static_cast<unsigned char>(*text) < 0x20 || *text == 0x7f) {
+			add('?');
+			text++;
+			continue;
+		}
+		if (*text == '"' || *text == '\\')
+			add('\\');
+		add(text, n);
+		text += n;
+	}
+	return add('"');
 }
 
 }  // namespace vk

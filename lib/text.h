@@ -12,6 +12,7 @@ size_t text_length(const char *);
 size_t text_length(const char *, size_t room);	// room when there is no NUL in it
 bool text_equal(const char *, const char *);
 bool text_starts(const char *text, const char *prefix);
+bool text_contains(const char *text, const char *part);
 // Copies with a NUL and fills the rest of the room with zeros (fields of the image must not carry rubbish). False: it was cut.
 bool text_copy(char *out, size_t room, const char *text);
 // Decimal, or hexadecimal after 0x; the whole text. False: not a number, or over 64 bits.
@@ -27,6 +28,7 @@ public:
 	Text &decimal_signed(int64_t);
 	Text &hex(uint64_t, unsigned digits = 1);	// no 0x; at least so many digits
 	Text &bytes_hex(const void *, size_t count);
+	Text &json(const char *text);	// a JSON string with its quotes; what is no UTF-8, and control characters, become '?'
 	size_t length() const { return length_; }
 	bool cut() const { return cut_; }
 

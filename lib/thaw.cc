@@ -94,7 +94,7 @@ Status prepare(Thaw &t)
 	VK_TRY(thaw_reserve(t));
 	VK_TRY(thaw_open_devices(t));
 	if (t.config->dry_run)
-		return success();
+		return t.refused;
 	VK_TRY(named(thaw_load(t), *t.config));
 	VK_TRY(thaw_make_context(t));
 	return disks_prepare_running(*t.ck);
@@ -132,6 +132,16 @@ void drop_staging(Thaw &t)
 		sys_munmap(t.staging[i], (t.regions[i].size_bytes + VKCKPT_CHUNK - 1) & ~(uint64_t)(VKCKPT_CHUNK - 1));
 }
 
+int tell(const Thaw &t, const Status &s, struct vkckpt_error *err)
+{
+	int r = report(s, err);
+	if (err && t.device_error.message[0])
+		*err = t.device_error;		// the class knows better what is wrong
+	if (err && !t.refused.ok())
+		*err = t.refused_error;
+	return r;
+}
+
 int thaw(const struct vkckpt_thaw_config *config, struct vkckpt **out, struct vkckpt_error *err)
 {
 	Thaw t;
@@ -148,10 +158,7 @@ int thaw(const struct vkckpt_thaw_config *config, struct vkckpt **out, struct vk
 		close_image(t);
 		if (!s.ok() && !own_data)
 			die(s);
-		int r = report(s, err);
-		if (!s.ok() && err && t.device_error.message[0])
-			*err = t.device_error;		// the class knows better what is wrong
-		return r;
+		return tell(t, s, err);
 	}
 	start(t);
 	drop_staging(t);

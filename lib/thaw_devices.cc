@@ -16,10 +16,26 @@ const struct vkckpt_device_class *find_class(const Thaw &t, const struct vkckpt_
 	return nullptr;
 }
 
+// What a class said of its device, with what it left out: every refusal names the device as the operator knows it.
+void complete(struct vkckpt_error &err, int code, const char *name)
+{
+	if (!err.message[0])
+		return;
+	err.code = err.code ? err.code : code;
+	err.where = err.where ? err.where : "thaw: open";
+	if (!err.subject[0])
+		(void)text_copy(err.subject, sizeof err.subject, name);
+	if (text_contains(err.message, name))
+		return;
+	char said[sizeof err.message];
+	(void)text_copy(said, sizeof said, err.message);
+	Text(err.message, sizeof err.message).add(name).add(": ").add(said);
+}
+
 Status open_device(Thaw &t, const struct vkckpt_f_device &d, const struct vkckpt_source *source)
 {
 	const struct vkckpt_device_class *c = find_class(t, d);
-	if (!c)		// only with policy "drop": check refused the others
+	if (!c)		// policy "drop", or refused by the check
 		return success();
 	struct vkckpt_device &device = t.devices[t.device_count];
 	device = { c, d.name, nullptr, d.policy };
@@ -31,6 +47,7 @@ Status open_device(Thaw &t, const struct vkckpt_f_device &d, const struct vkckpt
 	}
 	if (d.policy == VKCKPT_POLICY_DROP)
 		return success();
+	complete(t.device_error, -r, d.name);
 	return fail(-r, t.device_error.reason ? t.device_error.reason : (uint32_t)VKCKPT_R_DEVICE_MISSING, "thaw: open", d.name);
 }
 
@@ -42,7 +59,7 @@ Status thaw_open_devices(Thaw &t)
 	for (size_t i = 0; t.clone && i < head.count(VKCKPT_REC_DEVICE); i++)
 		VK_TRY(t.clone_disks.add(*head.sources()[i], t.name, t.config->dry_run != 0));
 	for (size_t i = 0; i < head.count(VKCKPT_REC_DEVICE); i++)
-		VK_TRY(open_device(t, *head.as<struct vkckpt_f_device>(VKCKPT_REC_DEVICE, i), head.source(i)));
+		VK_TRY(go_on(t, open_device(t, *head.as<struct vkckpt_f_device>(VKCKPT_REC_DEVICE, i), head.source(i))));
 	memset(&t.device_error, 0, sizeof t.device_error);	// of a device that was dropped
 	return success();
 }

@@ -41,22 +41,27 @@ Status map_at(uint64_t address, uint64_t bytes, int prot, const char *what, uint
 	return success();
 }
 
+Status reserve_segment(Thaw &t, uint32_t i, const struct vkckpt_f_segment &s, uint64_t skip)
+{
+	VK_TRY(map_at(s.address + skip, s.size_bytes - skip, PROT_NONE, "segment", i));
+	t.segments[t.segment_count++] = { (void *)s.address, s.size_bytes, -1, skip };
+	return success();
+}
+
 Status reserve_region(Thaw &t, uint32_t i, const struct vkckpt_f_region &r)
 {
+	t.regions[i] = { r.name, (void *)r.address, r.size_bytes };
+	t.region_count = i + 1;
 	if (r.address == 0 || r.address >= 1ull << 47 || r.size_bytes > (1ull << 47) - r.address)
 		return taken("region", i, r.address);
 	uint64_t stack = (uint64_t)__builtin_frame_address(0);
 	if (stack >= r.address && stack - r.address < r.size_bytes)
 		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "thaw: the caller's stack lies in a region", r.name);
-	t.regions[i] = { r.name, (void *)r.address, r.size_bytes };
-	if (program_owns(r.address, r.size_bytes)) {
-		t.region_count = i + 1;
+	if (program_owns(r.address, r.size_bytes))
 		return success();
-	}
 	// Not the program's own .data or .bss: memory that nobody here uses.
 	uint64_t start = r.address & ~4095ull, end = (r.address + r.size_bytes + 4095) & ~4095ull;
 	VK_TRY(map_at(start, end - start, PROT_READ | PROT_WRITE, "region", i));
-	t.region_count = i + 1;
 	t.region_made[i] = true;
 	return success();
 }
@@ -103,15 +108,10 @@ Status make_staging(Thaw &t, uint32_t i)
 Status thaw_reserve(Thaw &t)
 {
 	const struct vkckpt_f_header &header = t.reader.head().header();
-	for (uint32_t i = 0; i < header.segment_count; i++) {
-		const struct vkckpt_f_segment &s = header.segment[i];
-		uint64_t skip = header.segment_skip[i];
-		VK_TRY(map_at(s.address + skip, s.size_bytes - skip, PROT_NONE, "segment", i));
-		t.segments[i] = { (void *)s.address, s.size_bytes, -1, skip };
-		t.segment_count = i + 1;
-	}
+	for (uint32_t i = 0; i < header.segment_count; i++)
+		VK_TRY(go_on(t, reserve_segment(t, i, header.segment[i], header.segment_skip[i])));
 	for (uint32_t i = 0; i < t.reader.head().count(VKCKPT_REC_REGION); i++)
-		VK_TRY(reserve_region(t, i, *t.reader.head().as<struct vkckpt_f_region>(VKCKPT_REC_REGION, i)));
+		VK_TRY(go_on(t, reserve_region(t, i, *t.reader.head().as<struct vkckpt_f_region>(VKCKPT_REC_REGION, i))));
 	return success();
 }
 

@@ -29,6 +29,8 @@ struct Thaw {
 	uint32_t device_count = 0;			// open ones
 	struct vkckpt_device devices[VKCKPT_MAX_DEVICES] = {};
 	struct vkckpt_error device_error = {};		// what a class said, if it said anything
+	Status refused;					// a dry run: the first refusal, and its words
+	struct vkckpt_error refused_error = {};
 
 	char name[VKCKPT_MAX_NAME + 1] = {};		// of the vkernel
 	CloneDisks clone_disks;
@@ -39,6 +41,8 @@ struct Thaw {
 
 // check.cc: everything that can be refused by looking.
 Status thaw_check(Thaw &);
+// What one check says. A dry run keeps it, tells it and goes on to the next check; else the thaw ends with it.
+Status go_on(Thaw &, const Status &);
 // thaw_memory.cc
 Status thaw_reserve(Thaw &);		// the addresses of RAM and regions
 Status thaw_load(Thaw &);		// RAM and the regions' content; the whole image is verified when it succeeds

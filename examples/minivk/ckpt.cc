@@ -190,6 +190,38 @@ void ckpt_arm(const Options &o)
 	look_at_image(c);
 }
 
+namespace {
+
+// What a dry run says: a line for each refusal, or one JSON object {"thawable": ..., "refusals": [...]}.
+struct Report {
+	bool json;
+	unsigned count = 0;
+};
+
+void report_refusal(void *arg, const struct vkckpt_error *err)
+{
+	Report &report = *static_cast<Report *>(arg);
+	char object[2048];
+	if (report.json && vkckpt_error_json(err, object, sizeof object) > 0)
+		printf("%s%s", report.count ? ",\n    " : "{\"thawable\": false, \"refusals\": [\n    ", object);
+	else
+		fprintf(stderr, "minivk: %s\n", err->message);
+	report.count++;
+}
+
+int end_of_dry_run(const Options &o, Report &report, int result, const struct vkckpt_error &err)
+{
+	if (result < 0 && report.count == 0)	// it is not even an image
+		report_refusal(&report, &err);
+	if (o.json)
+		printf("%s", result < 0 ? "]}\n" : "{\"thawable\": true, \"refusals\": []}\n");
+	else if (result == 0)
+		printf("minivk: %s: can be thawed here\n", o.thaw);
+	return result < 0;
+}
+
+}  // namespace
+
 int ckpt_thaw(const Options &o)
 {
 	struct vkckpt_thaw_config c = {};
@@ -202,19 +234,20 @@ int ckpt_thaw(const Options &o)
 	c.dry_run = o.dry_run;
 	c.clone = o.clone;
 	console_option = o.console_given ? o.console : nullptr;
+	Report report = {o.json};
+	c.refusal = report_refusal;
+	c.refusal_arg = &report;
 	struct vkckpt_error err = {};
-	if (vkckpt_thaw(&c, &armed, &err) < 0) {
+	int result = vkckpt_thaw(&c, &armed, &err);
+	if (result < 0)
 		host_console_close();
+	if (o.dry_run)
+		return end_of_dry_run(o, report, result, err);
+	if (result < 0)
 		fprintf(stderr, "minivk: %s\n", err.message);
-		return 1;
-	}
-	if (o.dry_run) {
-		printf("minivk: %s: can be thawed here\n", o.thaw);
-		return 0;
-	}
-	if (o.clone)
+	if (result == 0 && o.clone)
 		host_log("clone %s of %s", vkckpt_name(armed), o.thaw);
-	return -1;
+	return result < 0 ? 1 : -1;
 }
 
 void ckpt_resume(unsigned cpu) { (void)vkckpt_resume(armed, cpu); }

@@ -43,12 +43,11 @@ int console_open(void *, const char *, const struct vkckpt_source *source, void 
 {
 	const char *recorded = vkckpt_get_string(source, "kind");
 	const std::string kind = console_option ? console_option : console_of(source, recorded ? recorded : "stdio");
+	char message[512];
 	*device = nullptr;
-	if (host_console_open(kind.c_str(), err->message, sizeof err->message))
+	if (host_console_open(kind.c_str(), message, sizeof message))
 		return 0;
-	err->code = EIO;
-	err->reason = VKCKPT_R_IO_ERROR;
-	return -EIO;
+	return vkckpt_error_fill(err, ENODEV, VKCKPT_R_DEVICE_MISSING, "thaw: open", "console", message);
 }
 
 void console_close(void *) { host_console_close(); }
@@ -82,12 +81,11 @@ int disk_save(void *, struct vkckpt_sink *sink)
 	return r == 0 ? vkckpt_put_u64(sink, "writable", disk0.writable) : r;
 }
 
-int refuse(struct vkckpt_error *err, int code, uint32_t reason, const char *message)
+int refuse(struct vkckpt_error *err, int code, uint32_t reason, const char *what)
 {
-	err->code = code;
-	err->reason = reason;
-	snprintf(err->message, sizeof err->message, "thaw: disk0: %.200s: %s (%s)", disk0.path, message, vkckpt_reason_name(reason));
-	return -code;
+	char said[300];
+	snprintf(said, sizeof said, "%.200s: %s", disk0.path, what);
+	return vkckpt_error_fill(err, code, reason, "thaw: open", "disk0", said);
 }
 
 int disk_open(void *, const char *, const struct vkckpt_source *source, void **device, struct vkckpt_error *err)

@@ -97,7 +97,7 @@ bool open_pty(const char *link, char *message, size_t bytes)
 	raw.c_cflag |= CS8 | CREAD;
 	winsize size = {24, 80, 0, 0};
 	if (openpty(&in_fd, &pty_slave, name, &raw, &size) != 0) {
-		snprintf(message, bytes, "console: no pseudo-terminal: %s; use --console stdio, log:FILE or null", strerror(errno));
+		snprintf(message, bytes, "no pseudo-terminal: %s; use --console stdio, log:FILE or null", strerror(errno));
 		return false;
 	}
 	out_fd = in_fd;
@@ -109,7 +109,7 @@ bool open_pty(const char *link, char *message, size_t bytes)
 		if (lstat(link, &st) == 0 && S_ISLNK(st.st_mode))
 			unlink(link);
 		if (symlink(name, link) != 0) {
-			snprintf(message, bytes, "console: cannot make the link %s: %s; name a place that can be written", link,
+			snprintf(message, bytes, "cannot make the link %s: %s; name a place that can be written", link,
 			    strerror(errno));
 			return false;
 		}
@@ -136,10 +136,10 @@ bool host_console_open(const char *what, char *message, unsigned long bytes)
 		out_fd = open(what + 4, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 		if (out_fd >= 0)
 			return true;
-		snprintf(message, bytes, "console: %s: %s; name a file that can be written", what + 4, strerror(errno));
+		snprintf(message, bytes, "%s: %s; name a file that can be written", what + 4, strerror(errno));
 		return false;
 	}
-	snprintf(message, bytes, "console: \"%s\" is none of stdio, pty, pty:LINK, log:FILE, null", what);
+	snprintf(message, bytes, "\"%s\" is none of stdio, pty, pty:LINK, log:FILE, null", what);
 	return false;
 }
 

@@ -79,7 +79,7 @@ int main(int argc, char **argv)
 	} else {
 		char message[512];
 		if (!host_console_open(options.console, message, sizeof message))
-			fail("%s", message);
+			fail("console: %s", message);
 		boot_ram(options);
 		ckpt_open_disk(options);
 		boot_files(options);

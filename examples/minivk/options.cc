@@ -22,7 +22,7 @@ const char kUsage[] =
     "usage: minivk [-m size] [-n ncpus] [-r disk] [-i memimg] [-p pidfile] [-e NAME=value] [--root dir|cpio]\n"
     "              [--name NAME] [--image FILE] [--on-ckpt exit|continue] [--console stdio|pty[:link]|log:FILE|null]\n"
     "              [--workers N] [--codec lz4|raw] [--] [program args...]\n"
-    "       minivk --thaw FILE [--clone[=NAME]] [-o device.key=value]... [--dry-run] [--workers N] [--codec lz4|raw]\n";
+    "       minivk --thaw FILE [--clone[=NAME]] [-o device.key=value]... [--dry-run [--json]] [--workers N] [--codec lz4|raw]\n";
 const char kHelp[] =
     "  -m size         memory of the guest (512m)\n"
     "  -n ncpus        virtual CPUs (1)\n"
@@ -40,7 +40,8 @@ const char kHelp[] =
     "  --thaw FILE     go on from an image; - is standard input, fd:N a descriptor\n"
     "  --clone[=NAME]  at a thaw: another vkernel out of the same image, its disk a copy DISK.NAME (NAME: the image's with -PID)\n"
     "  -o device.key=value   at a thaw: another setting of a device than recorded (disk0.path=FILE)\n"
-    "  --dry-run       at a thaw: only say whether it would work\n";
+    "  --dry-run       at a thaw: only say whether it would work, and all that speaks against it\n"
+    "  --json          the same for a program, on standard output\n";
 
 [[noreturn]] void misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void misuse(const char *format, ...)
@@ -91,6 +92,8 @@ void check_together(const Options &o, bool boot_option)
 		misuse("--dry-run goes with --thaw");
 	if (o.clone && !o.thaw)
 		misuse("--clone goes with --thaw");
+	if (o.json && !o.dry_run)
+		misuse("--json goes with --dry-run");
 	if (!o.overrides.empty() && !o.thaw)
 		misuse("-o goes with --thaw");
 	if (o.thaw && (boot_option || !o.program.empty()))
@@ -99,12 +102,12 @@ void check_together(const Options &o, bool boot_option)
 		misuse("--image - writes to standard output, where the console is: add --console log:FILE, pty or null");
 }
 
-enum LongOption { kRoot = 256, kName, kImage, kOnCkpt, kConsole, kThaw, kDryRun, kClone, kWorkers, kCodec, kHelpOption, kVersion, kTestAt,
+enum LongOption { kRoot = 256, kName, kImage, kOnCkpt, kConsole, kThaw, kDryRun, kJson, kClone, kWorkers, kCodec, kHelpOption, kVersion, kTestAt,
 	kTestEvery };
 const option kLong[] = {
 	{"root", 1, nullptr, kRoot}, {"name", 1, nullptr, kName}, {"image", 1, nullptr, kImage},
 	{"on-ckpt", 1, nullptr, kOnCkpt}, {"console", 1, nullptr, kConsole}, {"thaw", 1, nullptr, kThaw},
-	{"dry-run", 0, nullptr, kDryRun}, {"clone", 2, nullptr, kClone}, {"help", 0, nullptr, kHelpOption}, {"version", 0, nullptr, kVersion},
+	{"dry-run", 0, nullptr, kDryRun}, {"json", 0, nullptr, kJson}, {"clone", 2, nullptr, kClone}, {"help", 0, nullptr, kHelpOption}, {"version", 0, nullptr, kVersion},
 	{"workers", 1, nullptr, kWorkers}, {"codec", 1, nullptr, kCodec},
 	{"test-ckpt-at-trap", 1, nullptr, kTestAt}, {"test-ckpt-every", 1, nullptr, kTestEvery}, {}};
 
@@ -138,6 +141,7 @@ bool take(Options &o, int c, const char *value)
 		if (value)
 			check_name("--clone", value);
 		return true;
+	case kJson: o.json = true; return true;
 	case kWorkers: o.workers = uint32_t(parse_number("--workers", value, VKCKPT_MAX_WORKERS)); return true;
 	case kCodec:
 		if (strcmp(value, "lz4") != 0 && strcmp(value, "raw") != 0)

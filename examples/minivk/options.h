@@ -24,7 +24,7 @@ struct Options {
 	std::vector<const char *> program;
 	const char *thaw = nullptr;
 	std::vector<const char *> overrides;
-	bool dry_run = false;
+	bool dry_run = false, json = false;
 	const char *clone = nullptr;	// "": a name is made
 	uint32_t workers = 0, codec = 0;	// as in struct vkckpt_config
 	uint64_t test_at_trap = 0, test_every = 0;	// hidden, for tests

@@ -2,13 +2,14 @@
 #ifndef VKCKPT_ERROR_H
 #define VKCKPT_ERROR_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Stable: numbers and names never change their meaning. Text and remedy of each: vkckpt_reason_text(), vkckpt(7). */
+/* Stable: numbers and names never change their meaning. Text and remedy of each: vkckpt_reason_text(), vkckpt-refusals(7). */
 enum vkckpt_reason {
 	VKCKPT_R_NONE = 0,
 	/* the caller */
@@ -21,6 +22,7 @@ enum vkckpt_reason {
 	VKCKPT_R_ARCH_DIFFERS = 40, VKCKPT_R_PAGE_SIZE_DIFFERS = 41, VKCKPT_R_CPU_LACKS_FEATURE = 42,
 	VKCKPT_R_XSTATE_LACKING = 43, VKCKPT_R_PROGRAM_DIFFERS = 44, VKCKPT_R_BUILD_DIFFERS = 45,
 	VKCKPT_R_LAYOUT_DIFFERS = 46, VKCKPT_R_MEMORY_SHORT = 47, VKCKPT_R_ADDRESS_TAKEN = 48,
+	VKCKPT_R_RESUME_DIFFERS = 49,
 	/* devices and disks */
 	VKCKPT_R_DEVICE_UNKNOWN = 60, VKCKPT_R_DEVICE_MISSING = 61, VKCKPT_R_OVERRIDE_UNKNOWN = 62,
 	VKCKPT_R_DISK_MISSING = 63, VKCKPT_R_DISK_CHANGED = 64, VKCKPT_R_DISK_IN_USE = 65, VKCKPT_R_DISK_SUSPENDED = 66,
@@ -49,6 +51,22 @@ const char *vkckpt_reason_name(uint32_t reason);
 /* What it means, and what to do about it. Safety: MT-Safe, AS-Safe. */
 const char *vkckpt_reason_text(uint32_t reason);
 const char *vkckpt_reason_remedy(uint32_t reason);
+
+/*
+ * For device classes and hooks that speak for themselves: fills *err (NULL is allowed) with code (a positive errno), reason (0: the one that
+ * goes with code) and the message "where: subject: said (REASON)"; said is what is wrong and what to do, NULL: the reason's own
+ * words. where must stay (a literal); control characters in subject become '?'. Returns -code. Safety: MT-Safe, AS-Safe. Since 0.2.
+ */
+int vkckpt_error_fill(struct vkckpt_error *err, int code, uint32_t reason, const char *where, const char *subject,
+    const char *said);
+
+/*
+ * The error as one JSON object (RFC 8259), in UTF-8 whatever the names in it are made of: {"reason": "DISK_CHANGED", "code": 64, "errno": "ESTALE",
+ * "where": ..., "subject": ..., "number": ..., "text": ..., "remedy": ..., "message": ...}. reason and code are the stable ones of enum
+ * vkckpt_reason. Returns its length, without the NUL; an object that does not fit in `room` bytes (2048 are always enough)
+ * is not begun: 0, and out is empty. Safety: MT-Safe, AS-Safe. Since 0.2.
+ */
+size_t vkckpt_error_json(const struct vkckpt_error *, char *out, size_t room);
 
 #ifdef __cplusplus
 }

@@ -23,7 +23,7 @@
 extern "C" {
 #endif
 
-#define VKCKPT_LIBRARY_VERSION "0.1.0"
+#define VKCKPT_LIBRARY_VERSION "0.2.0"
 
 struct vkckpt;		/* one armed vkernel */
 struct vkckpt_sink;	/* takes a device's configuration while an image is written */
@@ -315,11 +315,14 @@ struct vkckpt_thaw_config {
 	size_t class_count;
 	const char *const *overrides;	/* "disk0.path=FILE", ... */
 	size_t override_count;
-	uint32_t dry_run;		/* 1: all checks, nothing touched; returns 0 with *out NULL */
+	uint32_t dry_run;		/* 1: all checks, nothing touched; returns 0 with *out NULL, or the first refusal */
 	uint32_t reserved;
 	const char *clone;		/* NULL: the vkernel of the image goes on. Else another one is made from it, with this name ("": the
 					   image's with "-PID"), an id of its own and copies of the writable disks; image_path
 					   NULL is its NAME.ckpt then, never `path' */
+	/* Dry run: called for every refusal, in the order found, so that all can be cured at once. NULL: only the first is told. */
+	void (*refusal)(void *refusal_arg, const struct vkckpt_error *);
+	void *refusal_arg;
 };
 /*
  * From an image to a vkernel that is ready to run: reads and checks the head; reserves addresses; opens devices; maps and

@@ -150,7 +150,7 @@ TEST_CASE("newcomer: what cannot be is refused with the thing, the reason and th
 	struct Refusal { const char *arguments, *thing, *reason; };
 	for (const Refusal &r : {
 	    Refusal{"other -t box.ckpt", "written by build", "(BUILD_DIFFERS)"},
-	    Refusal{"newcomer -c -t box.ckpt", "resume_kind", "(LAYOUT_DIFFERS)"},
+	    Refusal{"newcomer -c -t box.ckpt", "resume_kind", "(RESUME_DIFFERS)"},
 	    Refusal{"newcomer -t box.ckpt", "log0: the device cannot be opened (ENOENT)", "(DEVICE_MISSING)"},
 	    Refusal{"newcomer -t box.ckpt -o log0.path=/none/x", "log0", "(DEVICE_MISSING)"},
 	    Refusal{"newcomer -t box.ckpt -o log0.pth=x", "log0.pth=x", "(OVERRIDE_UNKNOWN)"},

@@ -7,9 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <vkckpt/error.h>
+
+#include "test/e2e/command_util.h"
 #include "test/e2e/place.h"
 
 using namespace vktest;
+using command_test::JsonReader;
+using command_test::JsonValue;
 namespace fs = std::filesystem;
 
 namespace {
@@ -111,6 +116,35 @@ TEST_CASE("a dry run says whether a thaw would work and touches nothing", "[ways
 	CHECK(s.thawed().out == "alive\n");
 	fs::remove(s.image());
 	s.refused({"--dry-run"}, 1, "(NOT_FOUND)");
+}
+
+TEST_CASE("a dry run tells a program all that speaks against a thaw", "[ways]")
+{
+	Suspended s;
+	Outcome o = s.thawed({"--dry-run", "--json"});
+	CHECK(o.status == 0);
+	JsonValue json = JsonReader::parse(o.out);
+	CHECK(json["thawable"].truth);
+	CHECK(json["refusals"].items.empty());
+
+	o = s.thawed({"--dry-run", "--json", "-o", "disk0.path=/x", "-o", "console.kind=log:/nowhere/log"});
+	INFO(o.out);
+	CHECK(o.status == 1);
+	CHECK(o.err == "");
+	json = JsonReader::parse(o.out);
+	CHECK(!json["thawable"].truth);
+	REQUIRE(json["refusals"].items.size() == 2);
+	CHECK(json["refusals"][0]["reason"].text == "OVERRIDE_UNKNOWN");
+	CHECK(json["refusals"][0]["code"].number() == VKCKPT_R_OVERRIDE_UNKNOWN);
+	CHECK(json["refusals"][0]["subject"].text == "disk0.path=/x");
+	CHECK(json["refusals"][1]["reason"].text == "DEVICE_MISSING");
+	CHECK(has(json["refusals"][1]["message"].text, "/nowhere/log"));
+
+	fs::resize_file(s.image(), 100);
+	o = s.thawed({"--dry-run", "--json"});
+	CHECK(o.status == 1);
+	CHECK(JsonReader::parse(o.out)["refusals"][0]["reason"].text == "TRUNCATED");
+	CHECK(s.thawed({"--json"}).status == 2);
 }
 
 TEST_CASE("the console of a thaw is the recorded one or the one that is asked for", "[ways]")

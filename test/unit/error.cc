@@ -15,7 +15,8 @@ constexpr uint32_t kAll[] = {
 	VKCKPT_R_TRUNCATED, VKCKPT_R_DAMAGED, VKCKPT_R_TRAILING_DATA, VKCKPT_R_VERSION_UNKNOWN, VKCKPT_R_FEATURE_UNKNOWN,
 	VKCKPT_R_RECORD_UNKNOWN, VKCKPT_R_CODEC_UNKNOWN, VKCKPT_R_ARCH_DIFFERS, VKCKPT_R_PAGE_SIZE_DIFFERS,
 	VKCKPT_R_CPU_LACKS_FEATURE, VKCKPT_R_XSTATE_LACKING, VKCKPT_R_PROGRAM_DIFFERS, VKCKPT_R_BUILD_DIFFERS,
-	VKCKPT_R_LAYOUT_DIFFERS, VKCKPT_R_MEMORY_SHORT, VKCKPT_R_ADDRESS_TAKEN, VKCKPT_R_DEVICE_UNKNOWN, VKCKPT_R_DEVICE_MISSING,
+	VKCKPT_R_LAYOUT_DIFFERS, VKCKPT_R_MEMORY_SHORT, VKCKPT_R_ADDRESS_TAKEN, VKCKPT_R_RESUME_DIFFERS,
+	VKCKPT_R_DEVICE_UNKNOWN, VKCKPT_R_DEVICE_MISSING,
 	VKCKPT_R_OVERRIDE_UNKNOWN, VKCKPT_R_DISK_MISSING, VKCKPT_R_DISK_CHANGED, VKCKPT_R_DISK_IN_USE, VKCKPT_R_DISK_SUSPENDED,
 	VKCKPT_R_DISK_SUPERSEDED, VKCKPT_R_DISK_NOT_FROZEN, VKCKPT_R_SIDECAR_DAMAGED, VKCKPT_R_CLONE_EXISTS,
 	VKCKPT_R_CLONE_DEVICE, VKCKPT_R_QUIESCE_TIMEOUT,
@@ -82,6 +83,41 @@ TEST_CASE("a host's errno gives the reason and stands in the sentence", "[error]
 	REQUIRE(std::string(err.message).find("(errno 199)") != std::string::npos);
 	(void)vk::report(vk::fail_host(ENOSPC, "write", "x.ckpt"), &err);
 	REQUIRE(std::string(err.message).find("write: x.ckpt: no space is left for the image (ENOSPC); ") == 0);
+}
+
+TEST_CASE("a device class fills an error in its own words or in the reason's", "[error]")
+{
+	struct vkckpt_error err;
+	REQUIRE(vkckpt_error_fill(&err, ENOENT, 0, "thaw: open", "disk0", "is away; bring it back") == -ENOENT);
+	REQUIRE(err.code == ENOENT);
+	REQUIRE(err.reason == VKCKPT_R_NOT_FOUND);
+	REQUIRE(std::string(err.where) == "thaw: open");
+	REQUIRE(std::string(err.subject) == "disk0");
+	REQUIRE(std::string(err.message) == "thaw: open: disk0: is away; bring it back (NOT_FOUND)");
+	REQUIRE(vkckpt_error_fill(&err, EIO, VKCKPT_R_DISK_CHANGED, "thaw: open", "", nullptr) == -EIO);
+	REQUIRE(std::string(err.message).find("thaw: open: changed since the checkpoint; put back") == 0);
+	REQUIRE(vkckpt_error_fill(nullptr, EIO, 0, "x", "y", "z") == -EIO);
+}
+
+TEST_CASE("an error is one JSON object, whatever its names are made of", "[error]")
+{
+	struct vkckpt_error err;
+	(void)vk::report(vk::fail(ESTALE, VKCKPT_R_DISK_CHANGED, "thaw: disk", "d\"i\\sk\n\xc3\xa4\xff\xc3"), &err);
+	char text[2048];
+	size_t n = vkckpt_error_json(&err, text, sizeof text);
+	REQUIRE(n == std::strlen(text));
+	std::string json = text;
+	REQUIRE(json.find("{\"reason\": \"DISK_CHANGED\", \"code\": 64, \"errno\": \"ESTALE\", \"where\": \"thaw: disk\", "
+	    "\"subject\": \"d\\\"i\\\\sk?\xc3\xa4??\", \"number\": 0, \"text\": \"changed since the checkpoint\", ") == 0);
+	REQUIRE(json.back() == '}');
+	REQUIRE(vkckpt_error_json(&err, text, n) == 0);	// no room for the NUL
+	REQUIRE(text[0] == '\0');
+	REQUIRE(vkckpt_error_json(&err, text, n + 1) == n);
+	for (uint32_t r : kAll) {
+		(void)vk::report(vk::fail(EINVAL, r, "thaw: open and lock devices", std::string(63, '"').c_str(), UINT64_MAX), &err);
+		INFO(r);
+		REQUIRE(vkckpt_error_json(&err, text, sizeof text) > 0);
+	}
 }
 
 TEST_CASE("success fills the error with nothing, and no error is asked for with null", "[error]")

@@ -329,6 +329,7 @@ struct Vkernel {
 	}
 	std::vector<const char *> overrides;
 	uint32_t dry_run = 0;
+	std::vector<std::string> refusals;	// of a dry run: reason and subject
 	int thaw_fd = -1;
 	int thaw(const std::string &path)
 	{
@@ -343,6 +344,11 @@ struct Vkernel {
 		t.overrides = overrides.data();
 		t.override_count = overrides.size();
 		t.dry_run = dry_run;
+		refusals.clear();
+		t.refusal = [](void *p, const struct vkckpt_error *e) {
+			static_cast<Vkernel *>(p)->refusals.push_back(std::string(vkckpt_reason_name(e->reason)) + " " + e->subject);
+		};
+		t.refusal_arg = this;
 		return vkckpt_thaw(&t, &ck, &err);
 	}
 	// The entry in the run directory.

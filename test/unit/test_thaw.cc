@@ -219,6 +219,53 @@ TEST_CASE("a dry run opens and closes the devices and changes nothing")
 	CHECK(v.thaw(v.image) == 0);
 }
 
+TEST_CASE("a dry run tells every refusal, a thaw only the first")
+{
+	Vkernel v;
+	v.add_device("a");
+	v.add_device("b");
+	REQUIRE(v.add_disk("disk0", v.dir.path + "/disk") == 0);
+	REQUIRE(v.arm() == 0);
+	REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
+	v.die();
+	spill(v.dir.path + "/disk", "changed");
+	v.log.lines.clear();
+	v.config.build_id = "abcd";
+	v.config.build_id_bytes = 4;
+	v.config.pagetable_format = VKCKPT_PT_DRAGONFLY;
+	v.config.resume_kind = VKCKPT_RESUME_CONTEXT;
+	v.overrides = { "a.value=4", "a.nothing=1", "c.value=1" };
+	void *taken = mmap(v.ram(), 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	REQUIRE(taken == v.ram());
+
+	CHECK(v.thaw(v.image) == -ENOTSUP);
+	CHECK(reason(v) == "BUILD_DIFFERS");
+	CHECK(v.refusals.empty());
+
+	v.dry_run = 1;
+	CHECK(v.thaw(v.image) == -ENOTSUP);
+	CHECK(reason(v) == "BUILD_DIFFERS");
+	REQUIRE(v.refusals.size() == 7);
+	CHECK(v.refusals[0].find("BUILD_DIFFERS written by build ") == 0);
+	CHECK(v.refusals[1] == "LAYOUT_DIFFERS pagetable_format");
+	CHECK(v.refusals[2] == "RESUME_DIFFERS resume_kind");
+	CHECK(v.refusals[3].find("OVERRIDE_UNKNOWN") == 0);
+	CHECK(v.refusals[4].find("OVERRIDE_UNKNOWN") == 0);
+	CHECK(v.refusals[5] == "ADDRESS_TAKEN segment 0");
+	CHECK(v.refusals[6].find("DISK_CHANGED") == 0);
+	CHECK(v.log.text() == "a.open b.open disk0.open b.close a.close");	// nothing is kept, whatever was refused
+
+	munmap(taken, 4096);
+	v.dry_run = 0;
+	v.config.build_id_bytes = 0;
+	v.config.build_id = nullptr;
+	v.config.pagetable_format = VKCKPT_PT_NONE;
+	v.config.resume_kind = VKCKPT_RESUME_ENTRY;
+	v.overrides.clear();
+	CHECK(v.thaw(v.image) == -ESTALE);
+	CHECK(reason(v) == "DISK_CHANGED");
+}
+
 TEST_CASE("a damaged image is refused whole and its RAM given back")
 {
 	Vkernel v;
