@@ -1,5 +1,6 @@
 #!/bin/sh
 # test/uml/run.sh [TEST...]: the tests of User Mode Linux, each a script of its own in this folder; exit 77 is "skipped". After `make uml uml-guest`.
+# deep/NAME names one of those that take long (make soak runs them). Nothing of a test stays on the host, also when it is interrupted.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 [ -x build/uml/linux ] && [ -f build/uml/debian.img ] || { echo "make uml uml-guest first" >&2; exit 1; }
@@ -9,21 +10,30 @@ for c in test/uml/guests/*.c; do
 	[ "$o" -nt "$c" ] || cc -O1 -Wall -static -pthread -o "$o" "$c" -lm || exit 1
 done
 [ $# -gt 0 ] || set -- test/uml/[a-z]*.sh
+temporary=$(mktemp -d "${TMPDIR:-/tmp}/vkumltest.XXXXXX") && chmod 755 "$temporary" || exit 1
+guard=
+trap 'rm -rf "$temporary"' EXIT
+trap '[ -z "$guard" ] || { kill "$guard"; wait "$guard"; }; echo "interrupted"; exit 130' INT TERM HUP
+export TMPDIR="$temporary"
 passed=0 failed=0 skipped=0
 for t in "$@"; do
-	case $t in */*) ;; *) t=test/uml/$t.sh ;; esac
+	case $t in *.sh) ;; *) t=test/uml/$t.sh ;; esac
 	[ "$t" = test/uml/run.sh ] && continue
 	name=$(basename "$t" .sh)
 	began=$(date +%s)
-	timeout -k 5 "${LIMIT:-600}" sh "$t" >"build/test/uml/$name.log" 2>&1
+	build/test/uml/guard "${LIMIT:-600}" sh "$t" >"build/test/uml/$name.log" 2>&1 </dev/null &
+	guard=$!
+	wait $guard
 	rc=$?
+	guard=
+	rm -rf "$temporary"/vkuml.*
 	took=$(($(date +%s) - began))
 	case $rc in
 	0) passed=$((passed + 1)); echo "ok       $name ($took s)  $(grep -a '^note: ' "build/test/uml/$name.log" | sed 's/^note: //' | tr '\n' ' ')" ;;
 	77) skipped=$((skipped + 1)); echo "skipped  $name: $(tail -n 1 "build/test/uml/$name.log")" ;;
 	*) failed=$((failed + 1)); echo "FAIL     $name ($took s, status $rc); the end of build/test/uml/$name.log:"
 		tail -n 25 "build/test/uml/$name.log" | cut -c1-300 | sed 's/^/    /'
-		echo "    repeat: test/uml/run.sh $name" ;;
+		echo "    repeat: test/uml/run.sh $t" ;;
 	esac
 done
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -5,10 +5,12 @@ debian=$PWD/build/uml/debian.img
 
 uml_work() {
 	work=$(mktemp -d "${TMPDIR:-/tmp}/vkuml.XXXXXX")
+	unset TMPDIR	# UML would put its RAM there
 	mkdir -m 700 "$work/run" "$work/home"
 	mkdir "$work/host"
 	export VKCKPT_RUNDIR="$work/run" HOME="$work/home"
 	pids=
+	trap "exit 130" INT TERM HUP	# and the EXIT trap cleans up
 }
 # The guest's disk: a copy of the Debian image.
 uml_disk() { cp --sparse=always --reflink=auto "$debian" "$work/disk.img"; }
