@@ -1,11 +1,13 @@
 #!/bin/sh
-# make play-uml: a shell in a Debian guest on this terminal, with hints for a second one. Disk and image stay in build/uml/play.
+# make play-uml: a shell in a Debian guest on this terminal, with hints for a second one. Disk and image stay in build/uml/play, or PLAY=FOLDER.
 set -eu
 cd "$(dirname "$0")/../.."
 linux=$PWD/build/uml/linux
-mkdir -p build/uml/play
-cd build/uml/play
-[ -f disk.img ] || cp --sparse=always --reflink=auto ../debian.img disk.img
+debian=$PWD/build/uml/debian.img
+play=${PLAY:-build/uml/play}
+mkdir -p "$play"
+cd "$play"
+[ -f disk.img ] || cp --sparse=always --reflink=auto "$debian" disk.img
 cat <<TEXT
 In another terminal, in this project's folder:
     build/bin/vkckpt list

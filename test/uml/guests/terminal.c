@@ -1,5 +1,6 @@
 /*
- * terminal ROWS COLUMNS COMMAND... <SCRIPT: runs a command on a terminal of its own, as a person would, and does what the script's lines say.
+ * terminal ROWS COLUMNS COMMAND... <SCRIPT: runs a command on a terminal of its own and does what the script's lines say.
+ * COMMAND "-": nobody runs on it and it is no session's; others open it by its name.
  *
  *   send TEXT          types it; \r \n \t \e \\ and \xHH are understood
  *   expect TEXT        waits until it has appeared behind what was expected before
@@ -21,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -37,7 +39,8 @@ static void fail(const char *step)
 {
 	printf("\nterminal: this step failed: %s\n", step);
 	fflush(stdout);
-	kill(child, SIGKILL);
+	if (child)
+		kill(child, SIGKILL);
 	exit(1);
 }
 
@@ -143,6 +146,7 @@ static void step(char *line)
 		pid_t pid = fork();
 		if (pid == 0) {
 			close(master);
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			execl("/bin/sh", "sh", "-c", arg, NULL);
 			_exit(127);
 		}
@@ -176,8 +180,10 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	resize(atoi(argv[1]), atoi(argv[2]));
-	child = fork();
-	if (child == 0) {
+	if (!strcmp(argv[3], "-")) {
+		child = 0;
+		open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);	/* stays there when others close it */
+	} else if ((child = fork()) == 0) {
 		setsid();
 		int slave = open(ptsname(master), O_RDWR);
 		ioctl(slave, TIOCSCTTY, 0);

@@ -308,6 +308,8 @@ static void vk_thaw_devices(void)
 	ubd_thaw();
 	stdio_console_thaw();
 	ssl_thaw();
+	if (IS_ENABLED(CONFIG_PORT_CHAN))
+		port_thaw();
 	winch_thaw();
 	vector_thaw();
 	vk_new_pipe();
@@ -386,9 +388,11 @@ static void vk_check(void)
 	vector_vkckpt_list();
 	stdio_console_vkckpt_check();
 	ssl_vkckpt_check();
+	if (IS_ENABLED(CONFIG_PORT_CHAN))
+		port_vkckpt_check();
 	vector_vkckpt_check();
 	if (phys_iomem())
-		um_vkckpt_refuse("iomem", "memory of the host that is mapped into the kernel is not part of an image");
+		um_vkckpt_refuse("iomem", "memory of the host is not part of an image");
 }
 
 static int vk_pm_notify(struct notifier_block *nb, unsigned long event, void *unused)
@@ -439,7 +443,7 @@ static void vk_work_fn(struct work_struct *work)
 	err = pm_suspend(PM_SUSPEND_MEM);
 	if (err && !vk_captured)
 		um_vkckpt_decline(-err, vk_result == -ECANCELED, um_vkckpt_refused() ? um_vkckpt_refused() :
-				  "guest tasks: not all can be frozen (the guest's kernel log names them)");
+				  "tasks: not all can be frozen (the guest's kernel log names them)");
 	if (err || (vk_captured && vk_result < 0))
 		os_vkckpt_say("%s\r\n", um_vkckpt_message());
 	if (um_vkckpt_kicked)		/* one that came before the kernel could hear it */

@@ -19,6 +19,7 @@
 #include <linux/if_packet.h>
 #include <linux/if_ether.h>
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -390,6 +391,25 @@ static int line_check(const char *name, const char *conf, int overridden, struct
 	return 0;
 }
 
+/* A port that the kernel is to listen on must be free. */
+static int line_check_port(const char *name, const char *conf, struct vkckpt_error *err)
+{
+	const char *at = strstr(conf, "port:");
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	int fd, one = 1, code;
+
+	if (!at)
+		return 0;
+	a.sin_port = htons(atoi(at + 5));
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	code = fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
+	if (fd >= 0)
+		close(fd);
+	return code ? vk_fail(err, code, VKCKPT_R_DEVICE_MISSING, name, "cannot listen where it did: %s", conf) : 0;
+}
+
 static int line_open(void *arg, const char *name, const struct vkckpt_source *source, void **device, struct vkckpt_error *err)
 {
 	const char *conf = vkckpt_get_string(source, "channels");
@@ -402,6 +422,10 @@ static int line_open(void *arg, const char *name, const struct vkckpt_source *so
 		const char *recorded = vkckpt_get_string(source, "recorded");
 
 		r = line_check(name, conf, !recorded || strcmp(recorded, conf), err);
+		if (r < 0)
+			return r;
+	} else {
+		r = line_check_port(name, conf, err);
 		if (r < 0)
 			return r;
 	}

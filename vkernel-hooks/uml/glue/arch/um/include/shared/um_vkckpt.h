@@ -133,6 +133,8 @@ extern const char *stdio_console_vkckpt_facts(int unit, int *fd);
 extern const char *ssl_vkckpt_facts(int unit, int *fd);
 extern void stdio_console_vkckpt_check(void);
 extern void ssl_vkckpt_check(void);
+extern void port_vkckpt_check(void);
+extern void port_thaw(void);
 extern void stdio_console_thaw(void);
 extern void ssl_thaw(void);
 extern void winch_thaw(void);
