@@ -18,6 +18,7 @@ FAULT_CXXFLAGS = $(LIB_CXXFLAGS) -DVKCKPT_FAULT
 # Hooks, examples, the command and tests are ordinary programs. Those that keep contexts in an image are
 # linked -no-pie, so that the same build has the same addresses in the thawing process.
 HOOK_CXXFLAGS = $(OPT) $(WARN) $(INC) -std=c++20 -fno-exceptions -fno-rtti -fno-pie
+SODIUM_CXXFLAGS = $(OPT) $(WARN) $(INC) $(BSD) -std=c++20 -fno-exceptions -fno-rtti -fPIC
 PROG_CXXFLAGS = $(OPT) $(WARN) $(INC) $(BSD) -std=c++20
 VK_CXXFLAGS = $(OPT) $(WARN) $(INC) $(BSD) -std=c++20 -fno-exceptions -fno-rtti -fno-pie -fno-stack-protector
 TEST_CXXFLAGS = -O1 -g $(WARN) $(INC) $(BSD) -std=c++20 -fno-pie

@@ -411,7 +411,8 @@ void reserve_again(struct vkckpt &ck)
 
 Status context_make(const struct vkckpt_config &given, const Birth &birth, struct vkckpt **out)
 {
-	if (given.size != sizeof given && given.size != offsetof(struct vkckpt_config, workers))
+	if (given.size != sizeof given && given.size != offsetof(struct vkckpt_config, crypto) &&
+	    given.size != offsetof(struct vkckpt_config, workers))
 		return bad("size", given.size);
 	struct vkckpt_config config = {};	// what a shorter one does not have is 0
 	memcpy(&config, &given, given.size);
@@ -425,6 +426,8 @@ Status context_make(const struct vkckpt_config &given, const Birth &birth, struc
 	void *page = ck->arena.take(4096, 4096);
 	take_memory(*ck, config, shape, workers);
 	Status s = copy_config(*ck, config, birth);
+	if (s.ok() && config.crypto && config.crypto->make_key)
+		s = ck->writer.seal_with(*config.crypto);
 	if (s.ok())
 		s = make_entry(*ck, page);
 	if (s.ok())
@@ -454,6 +457,7 @@ void context_destroy(struct vkckpt *ck)
 		Text(path, sizeof path).add(ck->image_path).add(".reserve");
 		sys_unlink(path);
 	}
+	ck->writer.release();
 	Arena arena = ck->arena;	// the context itself lies in it
 	arena.release();
 }

@@ -72,6 +72,7 @@ Status capture(struct vkckpt &ck)
 		s = disks_freeze(ck, file.image_id);
 	if (s.ok())
 		s = write_image(ck, file);
+	ck.writer.drop_key();
 	if (s.ok())
 		s = commit(ck, file);
 	if (!s.ok()) {

@@ -38,6 +38,7 @@ void stop(Encoding &e, const Status &why)
 
 bool write(Encoding &e, GroupBuilder &builder)
 {
+	builder.complete();
 	e.lock.take();
 	if (!e.stopped.load())
 		if (Status s = e.ck->writer.write_group(builder); !s.ok())
@@ -107,6 +108,7 @@ Status write_ram(struct vkckpt &ck)
 	for (unsigned i = 0; i < ck.crew.workers(); i++) {
 		builder_of(ck, i).clear();	// a capture that failed has left something
 		builder_of(ck, i).set_codec((uint8_t)ck.config.codec);
+		builder_of(ck, i).set_seal(ck.writer.seal());
 	}
 	ck.crew.run(work, &e);
 	if (!e.stopped.load())

@@ -42,6 +42,8 @@ void GroupBuilder::init(Arena &arena)
 
 void GroupBuilder::clear()
 {
+	failure_ = success();
+	complete_ = false;
 	count_ = 0;
 	data_bytes_ = 0;
 	frames_in_ = frames_stored_ = frames_zero_ = stored_bytes_ = 0;
@@ -51,7 +53,7 @@ void GroupBuilder::clear()
 
 void GroupBuilder::add(const ChunkSource &source)
 {
-	VK_CHECK(room() && source.mask != 0);
+	VK_CHECK(room() && source.mask != 0 && !complete_);
 	uint16_t zero = 0;
 	for (unsigned f = 0; f < VKCKPT_CHUNK_FRAMES; f++)
 		if (source.mask & 1u << f &&
@@ -98,13 +100,18 @@ void GroupBuilder::add_stored(const ChunkSource &source, uint16_t mask)
 	}
 	size_t bytes = mask_count(mask) * size_t{VKCKPT_FRAME};
 	size_t start = (data_bytes_ + 15) & ~size_t{15};
-	VK_CHECK(start + bytes <= kDataRoom);
+	VK_CHECK(start + bytes + VKCKPT_TAG_BYTES <= kDataRoom);
 	__builtin_memset(data_ + data_bytes_, 0, start - data_bytes_);
 	size_t stored = codec_ == VKCKPT_CODEC_LZ4 ? lz4_encode(lz4_state_, frames, bytes, data_ + start, bytes - 1) : 0;
 	struct vkckpt_f_chunk &chunk = descriptor(source, mask, stored ? VKCKPT_CODEC_LZ4 : VKCKPT_CODEC_RAW);
 	if (stored == 0) {
 		__builtin_memcpy(data_ + start, frames, bytes);
 		stored = bytes;
+	}
+	if (seal_) {
+		if (Status s = seal_->seal_chunk(chunk, data_ + start, stored); !s.ok() && failure_.ok())
+			failure_ = s;
+		stored += VKCKPT_TAG_BYTES;
 	}
 	chunk.offset = start;
 	chunk.stored_bytes = static_cast<uint32_t>(stored);
@@ -114,12 +121,17 @@ void GroupBuilder::add_stored(const ChunkSource &source, uint16_t mask)
 	class_bytes_[chunk.page_class] += stored;
 }
 
-void GroupBuilder::seal()
+void GroupBuilder::complete()
 {
+	if (complete_)
+		return;
 	size_t end = (data_bytes_ + VKCKPT_BLOCK - 1) & ~size_t{VKCKPT_BLOCK - 1};
 	VK_CHECK(end <= kDataRoom);
 	__builtin_memset(data_ + data_bytes_, 0, end - data_bytes_);
 	data_bytes_ = end;
+	if (seal_)
+		data_digest_ = digest_of(data_, data_bytes_);
+	complete_ = true;
 }
 
 }  // namespace vk

@@ -7,6 +7,7 @@
 #include <vkckpt/format.h>
 
 #include "lib/arena.h"
+#include "lib/seal.h"
 
 namespace vk {
 
@@ -30,24 +31,31 @@ public:
 	void init(Arena &);
 	void clear();
 	void set_codec(uint8_t codec) { codec_ = codec; }	// VKCKPT_CODEC_LZ4 (at first) or _RAW
+	void set_seal(const Seal *seal) { seal_ = seal; }	// null (at first): what is stored is not encrypted
 	// Encodes one chunk (up to two descriptors: zero frames, and the others). Only when there is room().
 	void add(const ChunkSource &);
 	bool room() const { return count_ + 2 <= VKCKPT_GROUP_CHUNKS && data_bytes_ < kFullBytes; }
 	bool empty() const { return count_ == 0; }
 	uint64_t frames_in() const { return frames_in_; }	// of all chunks since clear
+	// Pads the data to a multiple of 4096, and digests it where the image is sealed; nothing is added after that. For whoever
+	// fills a builder outside the writer's lock; ImageWriter::write_group does what was not done.
+	void complete();
 
 private:
 	friend class ImageWriter;
 	void add_zero(const ChunkSource &, uint16_t mask);
 	void add_stored(const ChunkSource &, uint16_t mask);
 	struct vkckpt_f_chunk &descriptor(const ChunkSource &, uint16_t mask, uint8_t codec);
-	void seal();				// pads the data to a multiple of 4096
 
 	struct vkckpt_f_chunk *chunk_ = nullptr;	// offsets relative to the data
 	uint8_t *data_ = nullptr;
 	uint8_t *scratch_ = nullptr;		// frames of a mask with gaps, packed
 	void *lz4_state_ = nullptr;
 	uint8_t codec_ = VKCKPT_CODEC_LZ4;
+	const Seal *seal_ = nullptr;
+	Status failure_;			// of the seal; the group is not to be written then
+	bool complete_ = false;
+	struct vkckpt_digest data_digest_ = {};	// sealed images only
 	uint32_t count_ = 0;
 	size_t data_bytes_ = 0;
 	uint64_t frames_in_ = 0, frames_stored_ = 0, frames_zero_ = 0, stored_bytes_ = 0;

@@ -6,6 +6,7 @@
 
 #include "lib/codec.h"
 #include "lib/digest.h"
+#include "lib/seal.h"
 
 namespace vk {
 namespace {
@@ -33,6 +34,10 @@ bool length_fits(uint16_t type, uint64_t bytes)
 		return bytes == sizeof(struct vkckpt_f_region);
 	case VKCKPT_REC_HEAD_END:
 		return bytes == 0;
+	case VKCKPT_REC_KEY:
+		return bytes == sizeof(struct vkckpt_f_key);
+	case VKCKPT_REC_SHAPE:
+		return bytes == sizeof(struct vkckpt_f_shape);
 	case VKCKPT_REC_STATS:
 		return bytes == sizeof(struct vkckpt_f_stats);
 	case VKCKPT_REC_RAM_GROUP:
@@ -47,9 +52,9 @@ bool length_fits(uint16_t type, uint64_t bytes)
 	}
 }
 
-Status check_stored(const struct vkckpt_f_chunk &c, uint32_t frames)
+Status check_stored(const struct vkckpt_f_chunk &c, uint32_t frames, uint32_t tag_bytes)
 {
-	uint64_t raw_bytes = uint64_t{frames} * VKCKPT_FRAME;
+	uint64_t raw_bytes = uint64_t{frames} * VKCKPT_FRAME + tag_bytes;
 	switch (c.codec) {
 	case VKCKPT_CODEC_ZERO:
 		if (c.stored_bytes != 0 || c.offset != 0 || !digest_is_zero(c.digest))
@@ -58,10 +63,38 @@ Status check_stored(const struct vkckpt_f_chunk &c, uint32_t frames)
 	case VKCKPT_CODEC_RAW:
 		return c.stored_bytes == raw_bytes ? success() : image_damaged("chunk", c.chunk);
 	case VKCKPT_CODEC_LZ4:
-		return c.stored_bytes > 0 && c.stored_bytes < raw_bytes ? success() : image_damaged("chunk", c.chunk);
+		return c.stored_bytes > tag_bytes && c.stored_bytes < raw_bytes ? success() : image_damaged("chunk", c.chunk);
 	default:
 		return fail(ENOTSUP, VKCKPT_R_CODEC_UNKNOWN, kWhere, "chunk", c.codec);
 	}
+}
+
+Status check_segments(uint32_t count, const struct vkckpt_f_segment *segment, const uint64_t *skip)
+{
+	if (count > VKCKPT_MAX_SEGMENTS)
+		return image_damaged("segments", count);
+	for (uint32_t i = 0; i < VKCKPT_MAX_SEGMENTS; i++) {
+		const struct vkckpt_f_segment &s = segment[i];
+		bool used = i < count;
+		if (used ? s.size_bytes == 0 || s.size_bytes > VKCKPT_MAX_SEGMENT_BYTES || s.size_bytes % VKCKPT_FRAME != 0
+			 : s.size_bytes != 0 || s.address != 0 || skip[i] != 0)
+			return image_damaged("segment", i);
+		if (used && (skip[i] >= s.size_bytes || skip[i] % VKCKPT_FRAME != 0))
+			return image_damaged("segment", i);
+	}
+	return success();
+}
+
+// Known and of a length that its type can have.
+bool payload_fits(const struct vkckpt_f_record &r, uint64_t features, bool known)
+{
+	uint64_t plain = r.payload_bytes;
+	if (is_sealed(features) && r.type != VKCKPT_REC_KEY) {
+		size_t prefix = sealed_prefix(r.type);
+		if (r.payload_bytes < prefix || !plain_bytes(r.payload_bytes - prefix, &plain))
+			return false;
+	}
+	return known ? length_fits(r.type, plain) : plain <= VKCKPT_MAX_RECORD;
 }
 
 }  // namespace
@@ -86,39 +119,49 @@ Status check_header(const struct vkckpt_f_header &h)
 	struct vkckpt_digest digest = digest_of(&h, offsetof(struct vkckpt_f_header, digest));
 	if (!digest_equal(digest, h.digest))
 		return image_damaged("header", 0);
-	if (h.required_features != 0)
-		return fail(ENOTSUP, VKCKPT_R_FEATURE_UNKNOWN, kWhere, "required features", h.required_features);
+	if (uint64_t unknown = h.required_features & ~uint64_t{VKCKPT_FEATURE_SEALED}; unknown != 0)
+		return fail(ENOTSUP, VKCKPT_R_FEATURE_UNKNOWN, kWhere, "required features", unknown);
 	if (h.digest_id != VKCKPT_DIGEST_XXH3_128)
 		return fail(ENOTSUP, VKCKPT_R_FEATURE_UNKNOWN, kWhere, "digest", h.digest_id);
-	if (h.cipher_id != VKCKPT_CIPHER_NONE)
+	bool sealed = is_sealed(h.required_features);
+	if (h.cipher_id != (sealed ? VKCKPT_CIPHER_XCHACHA20_POLY1305 : VKCKPT_CIPHER_NONE))
 		return fail(ENOTSUP, VKCKPT_R_FEATURE_UNKNOWN, kWhere, "cipher", h.cipher_id);
 	if (h.frame_bytes != VKCKPT_FRAME)
 		return fail(ENOTSUP, VKCKPT_R_PAGE_SIZE_DIFFERS, kWhere, "header", h.frame_bytes);
 	if (h.header_bytes != sizeof h || !zeros(h.reserved, sizeof h.reserved) || !zeros(h.zero, sizeof h.zero))
 		return image_damaged("header", h.header_bytes);
-	if (h.segment_count > VKCKPT_MAX_SEGMENTS)
-		return image_damaged("segments", h.segment_count);
-	for (uint32_t i = 0; i < VKCKPT_MAX_SEGMENTS; i++) {
-		const struct vkckpt_f_segment &s = h.segment[i];
-		bool used = i < h.segment_count;
-		if (used ? s.size_bytes == 0 || s.size_bytes > VKCKPT_MAX_SEGMENT_BYTES || s.size_bytes % VKCKPT_FRAME != 0
-			 : s.size_bytes != 0 || s.address != 0 || h.segment_skip[i] != 0)
-			return image_damaged("segment", i);
-		if (used && (h.segment_skip[i] >= s.size_bytes || h.segment_skip[i] % VKCKPT_FRAME != 0))
-			return image_damaged("segment", i);
-	}
-	return success();
+	if (sealed && (h.segment_count != 0 || h.created_realtime_ns != 0))
+		return image_damaged("header", h.segment_count);
+	return check_segments(h.segment_count, h.segment, h.segment_skip);
 }
 
-Status check_record(const struct vkckpt_f_record &r, uint64_t sequence, bool *known)
+Status check_shape(const struct vkckpt_f_shape &s)
+{
+	if (s.reserved != 0)
+		return image_damaged("shape", s.reserved);
+	return check_segments(s.segment_count, s.segment, s.segment_skip);
+}
+
+bool is_sealed(uint64_t features) { return (features & VKCKPT_FEATURE_SEALED) != 0; }
+
+uint64_t plain_payload(const struct vkckpt_f_record &r, uint64_t features)
+{
+	uint64_t plain = r.payload_bytes;
+	if (is_sealed(features) && r.type != VKCKPT_REC_KEY)
+		VK_CHECK(plain_bytes(r.payload_bytes - sealed_prefix(r.type), &plain));
+	return plain;
+}
+
+Status check_record(const struct vkckpt_f_record &r, uint64_t sequence, uint64_t features, bool *known)
 {
 	uint32_t check = static_cast<uint32_t>(digest64_of(&r, offsetof(struct vkckpt_f_record, head_check)));
 	if (r.magic != VKCKPT_RECORD_MAGIC || r.head_check != check || r.sequence != sequence)
 		return image_damaged("record", sequence);
-	*known = r.version == 1 && r.type >= VKCKPT_REC_HOST && r.type <= VKCKPT_REC_INDEX;
+	uint16_t last = is_sealed(features) ? VKCKPT_REC_SHAPE : VKCKPT_REC_INDEX;
+	*known = r.version == 1 && r.type >= VKCKPT_REC_HOST && r.type <= last;
 	if ((!*known && r.flags & VKCKPT_RECORD_REQUIRED) || r.flags & ~uint32_t{VKCKPT_RECORD_REQUIRED})
 		return fail(ENOTSUP, VKCKPT_R_RECORD_UNKNOWN, kWhere, "record type", r.type);
-	if (*known ? r.flags != VKCKPT_RECORD_REQUIRED || !length_fits(r.type, r.payload_bytes) : r.payload_bytes > VKCKPT_MAX_RECORD)
+	if ((*known && r.flags != VKCKPT_RECORD_REQUIRED) || !payload_fits(r, features, *known))
 		return image_damaged("record", sequence);
 	return success();
 }
@@ -132,7 +175,7 @@ Status check_chunk(const struct vkckpt_f_chunk &c, const ImageShape &shape)
 	unsigned lowest = static_cast<unsigned>(__builtin_ctz(c.mask));
 	if (c.chunk * VKCKPT_CHUNK_FRAMES + highest >= frames || c.chunk * VKCKPT_CHUNK_FRAMES + lowest < shape.first_frame(c.object))
 		return image_damaged("chunk", c.chunk);
-	return check_stored(c, mask_count(c.mask));
+	return check_stored(c, mask_count(c.mask), shape.tag_bytes);
 }
 
 Status check_group(const struct vkckpt_f_group &g, const struct vkckpt_f_chunk *chunks, uint64_t payload_bytes, uint64_t record_end,

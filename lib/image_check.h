@@ -15,10 +15,15 @@ Status image_damaged(const char *subject, uint64_t number);
 Status check_magic(const void *bytes, size_t count);
 // Block 0 whole: VERSION_UNKNOWN, DAMAGED, FEATURE_UNKNOWN, PAGE_SIZE_DIFFERS, LIMIT.
 Status check_header(const struct vkckpt_f_header &);
+// What a sealed image says instead.
+Status check_shape(const struct vkckpt_f_shape &);
 
 // A record's head: magic, head_check, sequence; the length against the limit of its type; RECORD_UNKNOWN for a required one that is
-// none of ours. *known: of this version and to be interpreted; else it is to be skipped.
-Status check_record(const struct vkckpt_f_record &, uint64_t sequence, bool *known);
+// none of ours. *known: of this version and to be interpreted; else it is to be skipped. features: the header's required ones.
+Status check_record(const struct vkckpt_f_record &, uint64_t sequence, uint64_t features, bool *known);
+// Bytes of a record's payload once it is opened; the payload itself in an image that is not sealed. Of a record that was checked.
+uint64_t plain_payload(const struct vkckpt_f_record &, uint64_t features);
+bool is_sealed(uint64_t features);
 // A group's payload but its digest: counts, sizes, and every descriptor; offsets in order without slack.
 Status check_group(const struct vkckpt_f_group &, const struct vkckpt_f_chunk *chunks, uint64_t payload_bytes, uint64_t record_end,
     const ImageShape &);

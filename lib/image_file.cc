@@ -26,7 +26,7 @@ Status OpenImage::explain_end(uint64_t at) const
 		struct vkckpt_f_record record;
 		bool known = false;
 		VK_TRY(read_at(&record, sizeof record, at));
-		VK_TRY(check_record(record, record.sequence, &known));
+		VK_TRY(check_record(record, record.sequence, features(), &known));
 		uint64_t end = (at + sizeof record + record.payload_bytes + 15) & ~uint64_t{15};
 		uint64_t block = (end + VKCKPT_BLOCK - 1) & ~uint64_t{VKCKPT_BLOCK - 1};
 		if (known && record.type == VKCKPT_REC_INDEX) {
@@ -39,21 +39,27 @@ Status OpenImage::explain_end(uint64_t at) const
 		}
 		if (known && record.type == VKCKPT_REC_RAM_GROUP) {
 			struct vkckpt_f_group group;
+			struct vkckpt_f_sealed_group sealed;
 			VK_TRY(read_at(&group, sizeof group, at + sizeof record));
-			if (group.data_bytes > VKCKPT_GROUP_CHUNKS * (VKCKPT_CHUNK + 16) + VKCKPT_BLOCK)
-				return image_damaged("group", group.data_bytes);
-			end = block + group.data_bytes;
+			VK_TRY(read_at(&sealed, sizeof sealed, at + sizeof record));
+			uint64_t data_bytes = is_sealed(features()) ? sealed.data_bytes : group.data_bytes;
+			if (data_bytes > VKCKPT_GROUP_CHUNKS * (VKCKPT_CHUNK + 32) + VKCKPT_BLOCK)
+				return image_damaged("group", data_bytes);
+			end = block + data_bytes;
 		}
 		at = end;
 	}
 }
 
-// A record at a known place: its head into *record, its payload into out (bytes: its size, checked by the caller's limit).
+uint64_t OpenImage::features() const { return reader_.head().header().required_features; }
+
+// A record at a known place: its head into *record, its payload into out (room for payload_bytes, checked by the caller's limit), opened
+// there.
 Status OpenImage::read_record_head(uint64_t offset, uint16_t type, struct vkckpt_f_record *record) const
 {
 	bool known = false;
 	VK_TRY(read_at(record, sizeof *record, offset));
-	VK_TRY(check_record(*record, record->sequence, &known));
+	VK_TRY(check_record(*record, record->sequence, features(), &known));
 	return known && record->type == type ? success() : image_damaged("record type", record->type);
 }
 
@@ -70,7 +76,9 @@ Status OpenImage::read_record_payload(uint64_t offset, const struct vkckpt_f_rec
 	digest.add(pad, pad_bytes);
 	if (!digest_equal(digest.result(), record.digest) || __builtin_memcmp(pad, kZeros, sizeof pad) != 0)
 		return image_damaged("record", record.sequence);
-	return success();
+	if (!reader_.seal().active())
+		return success();
+	return reader_.seal().open_payload(record, nullptr, out, plain_payload(record, features()));
 }
 
 Status OpenImage::check_entries() const
@@ -103,7 +111,7 @@ Status OpenImage::read_entries()
 	uint8_t *payload = static_cast<uint8_t *>(index_arena_.take(record.payload_bytes));
 	VK_TRY(read_record_payload(offset, record, payload));
 	const struct vkckpt_f_index &index = *reinterpret_cast<const struct vkckpt_f_index *>(payload);
-	index_count_ = (record.payload_bytes - sizeof index) / sizeof(struct vkckpt_f_chunk);
+	index_count_ = (plain_payload(record, features()) - sizeof index) / sizeof(struct vkckpt_f_chunk);
 	index_ = reinterpret_cast<struct vkckpt_f_chunk *>(payload + sizeof index);
 	if (index.entry_count != index_count_ || index.reserved != 0)
 		return image_damaged("index", index.entry_count);
@@ -128,7 +136,9 @@ Status OpenImage::read_index()
 	VK_TRY(check_trailer(trailer_, reader_.head().header().image_id, size_bytes_ - sizeof trailer_));
 	struct vkckpt_f_record record;
 	VK_TRY(read_record_head(trailer_.stats_offset, VKCKPT_REC_STATS, &record));
-	VK_TRY(read_record_payload(trailer_.stats_offset, record, &stats_));
+	uint8_t stats[sizeof stats_ + VKCKPT_TAG_BYTES];
+	VK_TRY(read_record_payload(trailer_.stats_offset, record, stats));
+	__builtin_memcpy(&stats_, stats, sizeof stats_);
 	return read_entries();
 }
 
@@ -170,21 +180,27 @@ const struct vkckpt_f_chunk *OpenImage::find_frame(uint32_t object, uint64_t fra
 Status OpenImage::read_stored(const struct vkckpt_f_chunk &c, uint8_t *stored) const
 {
 	VK_TRY(read_at(stored, c.stored_bytes, c.offset));
-	return digest_equal(digest_of(stored, c.stored_bytes), c.digest) ? success() : image_damaged("chunk", c.chunk);
+	if (!digest_equal(digest_of(stored, c.stored_bytes), c.digest))
+		return image_damaged("chunk", c.chunk);
+	return reader_.seal().active() ? reader_.seal().open_chunk(c, stored, plain_stored(c)) : success();
 }
 
 // The checksum of what is stored comes first: a flipped bit in an LZ4 block may well decode.
 Status OpenImage::read_chunk(const struct vkckpt_f_chunk &c, uint8_t *stored, uint8_t *frames) const
 {
 	size_t bytes = mask_count(c.mask) * size_t{VKCKPT_FRAME};
-	if (c.codec == VKCKPT_CODEC_RAW)
-		return read_stored(c, frames);
 	if (c.codec == VKCKPT_CODEC_ZERO) {
 		__builtin_memset(frames, 0, bytes);
 		return success();
 	}
+	if (c.codec == VKCKPT_CODEC_RAW && !reader_.seal().active())
+		return read_stored(c, frames);
 	VK_TRY(read_stored(c, stored));
-	return lz4_decode(stored, c.stored_bytes, frames, bytes) ? success() : image_damaged("chunk", c.chunk);
+	if (c.codec == VKCKPT_CODEC_RAW) {
+		__builtin_memcpy(frames, stored, bytes);
+		return success();
+	}
+	return lz4_decode(stored, plain_stored(c), frames, bytes) ? success() : image_damaged("chunk", c.chunk);
 }
 
 }  // namespace vk

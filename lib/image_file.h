@@ -12,6 +12,7 @@ public:
 	// The head of an image in the file that fd names, which stays the caller's and stands at the image's first byte. Errors: those of
 	// ImageReader. The head may also be all that is wanted, or be read by reader() to its end: then fd may be a pipe.
 	Status open(int fd, unsigned workers = 1) { fd_ = fd; return reader_.open(fd, workers); }
+	Status use(const struct vkckpt_crypto &crypto) { return reader_.use(crypto); }
 	Status read_head() { return reader_.read_head(); }
 	// Trailer, statistics and index, in any place of the file, after read_head. EINVAL: not a regular file. Maps what the file justifies.
 	Status read_index();
@@ -31,12 +32,17 @@ public:
 	// The entry that has this frame, or null.
 	const struct vkckpt_f_chunk *find_frame(uint32_t object, uint64_t frame) const;
 
-	// The stored bytes of an entry, checked, to `stored`: room for c.stored_bytes. Several threads at once, each with its own memory.
+	// The stored bytes of an entry, checked and in clear (plain_stored of them), to `stored`: room for c.stored_bytes. Several threads at
+	// once, each with its own memory.
 	Status read_stored(const struct vkckpt_f_chunk &c, uint8_t *stored) const;
-	// The frames of an entry's mask, one behind the other, to `frames`; both have room for VKCKPT_CHUNK bytes. Several threads likewise.
+	uint32_t plain_stored(const struct vkckpt_f_chunk &c) const { return c.stored_bytes - (c.codec ? head().shape().tag_bytes : 0); }
+	// The frames of an entry's mask, one behind the other, to `frames`: room for VKCKPT_CHUNK bytes; stored: kStoredRoom. Several threads
+	// likewise.
+	static constexpr size_t kStoredRoom = VKCKPT_CHUNK + VKCKPT_TAG_BYTES;
 	Status read_chunk(const struct vkckpt_f_chunk &c, uint8_t *stored, uint8_t *frames) const;
 
 private:
+	uint64_t features() const;
 	Status read_at(void *out, size_t bytes, uint64_t offset) const;
 	Status explain_end(uint64_t at) const;
 	Status read_record_head(uint64_t offset, uint16_t type, struct vkckpt_f_record *record) const;

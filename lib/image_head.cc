@@ -130,12 +130,27 @@ Status ImageHead::set_header(const void *block)
 	VK_TRY(memory.status);
 	header_ = static_cast<struct vkckpt_f_header *>(memory.value);
 	__builtin_memcpy(header_, block, sizeof *header_);
+	take_segments();
+	return success();
+}
+
+void ImageHead::take_segments()
+{
 	shape_.segment_count = header_->segment_count;
 	for (uint32_t i = 0; i < shape_.segment_count; i++) {
 		shape_.segment[i] = header_->segment[i];
 		shape_.segment_skip[i] = header_->segment_skip[i];
 	}
-	return success();
+}
+
+void ImageHead::set_shape(const struct vkckpt_f_shape &shape)
+{
+	header_->created_realtime_ns = shape.created_realtime_ns;
+	header_->segment_count = shape.segment_count;
+	__builtin_memcpy(header_->segment, shape.segment, sizeof shape.segment);
+	__builtin_memcpy(header_->segment_skip, shape.segment_skip, sizeof shape.segment_skip);
+	take_segments();
+	shape_.tag_bytes = VKCKPT_TAG_BYTES;
 }
 
 Status ImageHead::check_payload(uint16_t type, const void *payload, size_t bytes) const

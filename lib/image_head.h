@@ -31,6 +31,8 @@ public:
 
 	// --- for the readers ---
 	Status set_header(const void *block);	// 4096 bytes
+	// Of a sealed image, checked: header() and shape() say it from here on, as those of one in clear.
+	void set_shape(const struct vkckpt_f_shape &);
 	// Room for the payload of the next record; then add() with the filled room.
 	Result<void *> room(size_t bytes);
 	Status add(uint16_t type, const void *payload, size_t bytes);
@@ -40,6 +42,7 @@ private:
 	struct Block { Block *next; size_t size, used; };
 	struct Node { Node *next; uint16_t type; size_t bytes; const void *payload; };
 	Result<void *> take(size_t bytes);
+	void take_segments();
 	Status check_payload(uint16_t type, const void *payload, size_t bytes) const;
 
 	Block *blocks_ = nullptr;

@@ -20,7 +20,7 @@ struct vkckpt_image {
 namespace vk {
 namespace {
 
-Status open_image(vkckpt_image &image, const char *path)
+Status open_image(vkckpt_image &image, const char *path, const struct vkckpt_crypto *crypto)
 {
 	long fd = sys_open(path, O_RDONLY | O_NOCTTY);
 	if (fd < 0)
@@ -33,6 +33,8 @@ Status open_image(vkckpt_image &image, const char *path)
 	if (!S_ISREG(st.st_mode))
 		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "open: not a regular file", path);
 	VK_TRY(image.file.open(image.fd));
+	if (crypto)
+		VK_TRY(image.file.use(*crypto));
 	VK_TRY(image.file.read_head());
 	return image.file.read_index();
 }
@@ -49,7 +51,9 @@ Status read_frame(vkckpt_image &image, const struct vkckpt_f_chunk &c, unsigned 
 	return success();
 }
 
-Status verify(const char *path, int fd, void (*progress)(void *, uint64_t), void *arg)
+// *sums_only: sealed, and there is no key: only the checksums were checked.
+Status verify(const char *path, int fd, const struct vkckpt_crypto *crypto, void (*progress)(void *, uint64_t), void *arg,
+    bool *sums_only)
 {
 	long opened = -1;
 	if (path) {
@@ -61,9 +65,14 @@ Status verify(const char *path, int fd, void (*progress)(void *, uint64_t), void
 	ImageReader reader;
 	Status status = reader.open(fd);
 	reader.watch(progress, arg);
+	if (status.ok() && crypto)
+		status = reader.use(*crypto);
 	if (status.ok())
 		status = reader.read_head();
-	if (status.ok())
+	*sums_only = status.reason == VKCKPT_R_SEALED && (!crypto || !crypto->open_key);
+	if (*sums_only)
+		status = reader.check_sums();
+	else if (status.ok())
 		status = reader.read_ram(ChunkTarget());
 	reader.close();
 	if (opened >= 0)
@@ -76,19 +85,26 @@ Status verify(const char *path, int fd, void (*progress)(void *, uint64_t), void
 
 VK_EXPORT int vkckpt_image_open(const char *path, struct vkckpt_image **out, struct vkckpt_error *err)
 {
+	return vkckpt_image_open_with(path, nullptr, out, err);
+}
+
+VK_EXPORT int vkckpt_image_open_with(const char *path, const struct vkckpt_crypto *crypto, struct vkckpt_image **out,
+    struct vkckpt_error *err)
+{
 	using namespace vk;
 	*out = nullptr;
 	Arena arena;
-	Status status = arena.map(Arena::room(sizeof(vkckpt_image)) + 2 * Arena::room(VKCKPT_CHUNK), Prefault::no);
+	Status status = arena.map(Arena::room(sizeof(vkckpt_image)) + Arena::room(VKCKPT_CHUNK) + Arena::room(OpenImage::kStoredRoom),
+	    Prefault::no);
 	if (!status.ok())
 		return report(status, err);
 	vkckpt_image *image = arena.take_array<vkckpt_image>(1);
 	*image = vkckpt_image();
 	image->fd = -1;
-	image->stored = static_cast<uint8_t *>(arena.take(VKCKPT_CHUNK));
+	image->stored = static_cast<uint8_t *>(arena.take(OpenImage::kStoredRoom));
 	image->frames = static_cast<uint8_t *>(arena.take(VKCKPT_CHUNK));
 	image->self = arena;
-	status = open_image(*image, path);
+	status = open_image(*image, path, crypto);
 	if (!status.ok())
 		vkckpt_image_close(image);
 	else
@@ -155,5 +171,35 @@ VK_EXPORT int vkckpt_image_frame(struct vkckpt_image *image, uint32_t object, ui
 VK_EXPORT int vkckpt_image_verify(const char *path, int fd, void (*progress)(void *, uint64_t bytes), void *arg,
     struct vkckpt_error *err)
 {
-	return vk::report(vk::verify(path, fd, progress, arg), err);
+	return vkckpt_image_verify_with(path, fd, nullptr, progress, arg, err);
+}
+
+VK_EXPORT int vkckpt_image_verify_with(const char *path, int fd, const struct vkckpt_crypto *crypto,
+    void (*progress)(void *, uint64_t bytes), void *arg, struct vkckpt_error *err)
+{
+	bool sums_only = false;
+	int result = vk::report(vk::verify(path, fd, crypto, progress, arg, &sums_only), err);
+	return result < 0 ? result : sums_only;
+}
+
+VK_EXPORT int vkckpt_image_peek(const char *path, struct vkckpt_f_header *header, struct vkckpt_f_key *key, struct vkckpt_error *err)
+{
+	using namespace vk;
+	long fd = sys_open(path, O_RDONLY | O_NOCTTY);
+	if (fd < 0)
+		return report(fail_host(static_cast<int>(-fd), "open", path), err);
+	ImageReader reader;
+	Status status = reader.open(static_cast<int>(fd));
+	if (status.ok())
+		status = reader.read_head();
+	bool sealed = status.reason == VKCKPT_R_SEALED;
+	if (status.ok() || sealed) {
+		*header = reader.head().header();
+		*key = reader.key();
+	}
+	reader.close();
+	(void)sys_close(static_cast<int>(fd));		// read-only: there is nothing to lose
+	if (sealed)
+		return 1;
+	return report(status, err);
 }

@@ -37,8 +37,16 @@ Status ImageReader::open(int fd, unsigned workers)
 	return head_.init();
 }
 
+Status ImageReader::use(const struct vkckpt_crypto &crypto)
+{
+	crypto_ = crypto;
+	return success();
+}
+
 void ImageReader::close()
 {
+	seal_.release();
+	piece_arena_.release();
 	head_.release();
 	present_arena_.release();
 	arena_.release();
@@ -48,47 +56,129 @@ Status ImageReader::next_record(struct vkckpt_f_record &record, bool *known)
 {
 	record_offset_ = in_.position();
 	VK_TRY(in_.read(&record, sizeof record));
-	return check_record(record, sequence_++, known);
+	return check_record(record, sequence_++, head_.header().required_features, known);
 }
 
-void ImageReader::begin_payload(const struct vkckpt_f_record &record, DigestStream &digest)
+Status ImageReader::begin_payload(const struct vkckpt_f_record &record)
 {
-	digest.add(&record, offsetof(struct vkckpt_f_record, digest));
+	record_ = record;
+	payload_left_ = record.payload_bytes;
+	piece_head_ = piece_tail_ = piece_count_ = 0;
+	digest_.reset();
+	digest_.add(&record, offsetof(struct vkckpt_f_record, digest));
+	if (size_t prefix = payload_sealed() ? sealed_prefix(record.type) : 0; prefix != 0) {
+		VK_TRY(in_.read(&prefix_, prefix));
+		digest_.add(&prefix_, prefix);
+		payload_left_ -= prefix;
+	}
+	return success();
 }
 
-// The zeros behind the payload, then the digest over all of it.
-Status ImageReader::end_payload(const struct vkckpt_f_record &record, DigestStream &digest)
+// Behind the last byte of the payload: the zeros, then the digest over all of it.
+Status ImageReader::close_record()
 {
 	static constexpr uint8_t kZeros[16] = {};
 	size_t pad = (16 - in_.position() % 16) % 16;
 	VK_TRY(in_.skip_zeros(pad));
-	digest.add(kZeros, pad);
-	if (!digest_equal(digest.result(), record.digest))
-		return image_damaged("record", record.sequence);
-	whole_.add(&record.digest, sizeof record.digest);
+	digest_.add(kZeros, pad);
+	if (!digest_equal(digest_.result(), record_.digest))
+		return image_damaged("record", record_.sequence);
+	whole_.add(&record_.digest, sizeof record_.digest);
 	return success();
+}
+
+// Opens the next piece. When it cannot be opened the record's digest tells whether that is an accident (DAMAGED) or was made.
+Status ImageReader::next_piece()
+{
+	size_t count = payload_left_ < VKCKPT_SEALED_PIECE + VKCKPT_TAG_BYTES ? payload_left_ : VKCKPT_SEALED_PIECE + VKCKPT_TAG_BYTES;
+	VK_TRY(in_.read(piece_, count));
+	digest_.add(piece_, count);
+	payload_left_ -= count;
+	Status opened = seal_.open_piece(record_, piece_count_++, &prefix_, piece_, count - VKCKPT_TAG_BYTES);
+	if (!opened.ok()) {
+		for (; payload_left_ > 0; payload_left_ -= count) {
+			count = payload_left_ < count ? payload_left_ : count;
+			VK_TRY(in_.read(piece_, count));
+			digest_.add(piece_, count);
+		}
+		VK_TRY(close_record());
+		return opened;
+	}
+	piece_head_ = 0;
+	piece_tail_ = count - VKCKPT_TAG_BYTES;
+	return success();
+}
+
+Status ImageReader::payload(void *out, size_t bytes)
+{
+	if (!payload_sealed()) {
+		VK_TRY(in_.read(out, bytes));
+		digest_.add(out, bytes);
+		payload_left_ -= bytes;
+		return success();
+	}
+	for (uint8_t *to = static_cast<uint8_t *>(out); bytes > 0;) {
+		if (piece_head_ == piece_tail_)
+			VK_TRY(next_piece());
+		size_t part = piece_tail_ - piece_head_ < bytes ? piece_tail_ - piece_head_ : bytes;
+		__builtin_memcpy(to, piece_ + piece_head_, part);
+		piece_head_ += part;
+		to += part;
+		bytes -= part;
+	}
+	return success();
+}
+
+// An empty payload is an empty piece, which nobody has asked for.
+Status ImageReader::end_payload()
+{
+	if (payload_sealed() && payload_left_ > 0)
+		VK_TRY(next_piece());
+	VK_CHECK(payload_left_ == 0 && piece_head_ == piece_tail_);
+	return close_record();
 }
 
 Status ImageReader::read_payload(const struct vkckpt_f_record &record, void *out)
 {
-	DigestStream digest;
-	begin_payload(record, digest);
-	VK_TRY(in_.read(out, record.payload_bytes));
-	digest.add(out, record.payload_bytes);
-	return end_payload(record, digest);
+	VK_TRY(begin_payload(record));
+	VK_TRY(payload(out, plain_payload(record, head_.header().required_features)));
+	return end_payload();
 }
 
 Status ImageReader::skip_record(const struct vkckpt_f_record &record)
 {
-	DigestStream digest;
-	begin_payload(record, digest);
-	for (uint64_t left = record.payload_bytes; left > 0;) {
+	VK_TRY(begin_payload(record));
+	for (uint64_t left = plain_payload(record, head_.header().required_features); left > 0;) {
 		size_t part = left < kBatchBytes ? static_cast<size_t>(left) : kBatchBytes;
-		VK_TRY(in_.read(data_, part));
-		digest.add(data_, part);
+		VK_TRY(payload(data_, part));
 		left -= part;
 	}
-	return end_payload(record, digest);
+	return end_payload();
+}
+
+// The two records with which a sealed image begins: its key, which is opened, and what the header does not show.
+Status ImageReader::read_shape(const struct vkckpt_crypto *crypto)
+{
+	struct vkckpt_f_record record;
+	struct vkckpt_f_shape shape;
+	bool known = false;
+	VK_TRY(next_record(record, &known));
+	if (!known || record.type != VKCKPT_REC_KEY)
+		return image_damaged("record type", record.type);
+	VK_TRY(read_payload(record, &key_));
+	if (!crypto)
+		return seal_refused(key_);
+	VK_TRY(seal_.init(*crypto));
+	VK_TRY(seal_.open(head_.header(), key_));
+	VK_TRY(piece_arena_.map(Arena::room(VKCKPT_SEALED_PIECE + VKCKPT_TAG_BYTES), Prefault::no));
+	piece_ = static_cast<uint8_t *>(piece_arena_.take(VKCKPT_SEALED_PIECE + VKCKPT_TAG_BYTES));
+	VK_TRY(next_record(record, &known));
+	if (!known || record.type != VKCKPT_REC_SHAPE)
+		return image_damaged("record type", record.type);
+	VK_TRY(read_payload(record, &shape));
+	VK_TRY(check_shape(shape));
+	head_.set_shape(shape);
+	return success();
 }
 
 Status ImageReader::read_head()
@@ -98,6 +188,10 @@ Status ImageReader::read_head()
 	VK_TRY(check_magic(data_, got.value));
 	VK_TRY(head_.set_header(data_));
 	whole_.add(&head_.header().digest, sizeof head_.header().digest);
+	if (is_sealed(head_.header().required_features))
+		VK_TRY(read_shape(crypto_.open_key ? &crypto_ : nullptr));
+	else if (crypto_.open_key)
+		return fail(EACCES, VKCKPT_R_NOT_SEALED, "image");
 	for (;;) {
 		struct vkckpt_f_record record;
 		bool known = false;
@@ -108,12 +202,13 @@ Status ImageReader::read_head()
 		}
 		if (record.type > VKCKPT_REC_HEAD_END)
 			return image_damaged("record type", record.type);
-		Result<void *> room = head_.room(record.payload_bytes);
+		uint64_t bytes = plain_payload(record, head_.header().required_features);
+		Result<void *> room = head_.room(bytes);
 		VK_TRY(room.status);
 		VK_TRY(read_payload(record, room.value));
 		if (record.type == VKCKPT_REC_HEAD_END)
 			break;
-		VK_TRY(head_.add(record.type, room.value, record.payload_bytes));
+		VK_TRY(head_.add(record.type, room.value, bytes));
 	}
 	return head_.complete();
 }
@@ -238,7 +333,9 @@ Status ImageReader::begin_group(const struct vkckpt_f_record &record)
 	VK_TRY(read_payload(record, group_));
 	const struct vkckpt_f_group &group = *reinterpret_cast<const struct vkckpt_f_group *>(group_);
 	const struct vkckpt_f_chunk *chunks = reinterpret_cast<const struct vkckpt_f_chunk *>(&group + 1);
-	VK_TRY(check_group(group, chunks, record.payload_bytes, in_.position(), head_.shape()));
+	VK_TRY(check_group(group, chunks, plain_payload(record, head_.header().required_features), in_.position(), head_.shape()));
+	if (seal_.active() && (prefix_.data_bytes != group.data_bytes || prefix_.reserved != 0))
+		return image_damaged("group", prefix_.data_bytes);
 	for (uint32_t i = 0; i < group.chunk_count; i++) {
 		VK_TRY(claim_frames(chunks[i]));
 		sum_add(seen_, chunks[i]);
@@ -320,10 +417,13 @@ Status ImageReader::deliver_batch(const Batch &batch)
 }
 
 // The checksum of what is stored comes first: a flipped bit in an LZ4 block may well decode.
-Status ImageReader::deliver(const struct vkckpt_f_chunk &c, const uint8_t *stored, uint8_t *scratch)
+Status ImageReader::deliver(const struct vkckpt_f_chunk &c, uint8_t *stored, uint8_t *scratch)
 {
 	if (!digest_equal(digest_of(stored, c.stored_bytes), c.digest))
 		return image_damaged("chunk", c.chunk);
+	size_t stored_bytes = c.stored_bytes - head_.shape().tag_bytes;
+	if (seal_.active())
+		VK_TRY(seal_.open_chunk(c, stored, stored_bytes));
 	uint8_t *base = target_->base ? target_->base(target_->arg, c.object, c.chunk, c.mask) : nullptr;
 	if (c.codec == VKCKPT_CODEC_RAW) {
 		if (base)
@@ -332,7 +432,7 @@ Status ImageReader::deliver(const struct vkckpt_f_chunk &c, const uint8_t *store
 	}
 	bool direct = base && mask_contiguous(c.mask);
 	uint8_t *out = direct ? base + mask_first(c.mask) * VKCKPT_FRAME : scratch;
-	if (!lz4_decode(stored, c.stored_bytes, out, mask_count(c.mask) * size_t{VKCKPT_FRAME}))
+	if (!lz4_decode(stored, stored_bytes, out, mask_count(c.mask) * size_t{VKCKPT_FRAME}))
 		return image_damaged("chunk", c.chunk);
 	if (base && !direct)
 		frames_scatter(base, scratch, c.mask);
@@ -354,12 +454,10 @@ Status ImageReader::check_index_entry(const struct vkckpt_f_chunk &entry, const 
 Status ImageReader::read_index(const struct vkckpt_f_record &record)
 {
 	struct vkckpt_f_index index;
-	if (record.payload_bytes != sizeof index + chunk_count_ * sizeof(struct vkckpt_f_chunk))
+	if (plain_payload(record, head_.header().required_features) != sizeof index + chunk_count_ * sizeof(struct vkckpt_f_chunk))
 		return image_damaged("index", record.payload_bytes);
-	DigestStream digest;
-	begin_payload(record, digest);
-	VK_TRY(in_.read(&index, sizeof index));
-	digest.add(&index, sizeof index);
+	VK_TRY(begin_payload(record));
+	VK_TRY(payload(&index, sizeof index));
 	if (index.entry_count != chunk_count_ || index.reserved != 0)
 		return image_damaged("index", index.entry_count);
 	struct vkckpt_f_chunk before = {};
@@ -367,8 +465,7 @@ Status ImageReader::read_index(const struct vkckpt_f_record &record)
 	for (uint64_t left = index.entry_count; left > 0;) {
 		uint64_t part = kBatchBytes / sizeof(struct vkckpt_f_chunk);
 		part = left < part ? left : part;
-		VK_TRY(in_.read(data_, part * sizeof(struct vkckpt_f_chunk)));
-		digest.add(data_, part * sizeof(struct vkckpt_f_chunk));
+		VK_TRY(payload(data_, part * sizeof(struct vkckpt_f_chunk)));
 		const struct vkckpt_f_chunk *entry = reinterpret_cast<const struct vkckpt_f_chunk *>(data_);
 		for (uint64_t i = 0; i < part; i++) {
 			VK_TRY(check_index_entry(entry[i], before, sum));
@@ -376,10 +473,52 @@ Status ImageReader::read_index(const struct vkckpt_f_record &record)
 		}
 		left -= part;
 	}
-	VK_TRY(end_payload(record, digest));
+	VK_TRY(end_payload());
 	if (sum.low != seen_.low || sum.high != seen_.high)
 		return image_damaged("index", index.entry_count);
 	return success();
+}
+
+// Data of a sealed group whose record was passed over: to its end, against the digest that stands in clear.
+Status ImageReader::check_group_sums()
+{
+	size_t over = in_.position() % VKCKPT_BLOCK;
+	VK_TRY(in_.skip_zeros(over ? VKCKPT_BLOCK - over : 0));
+	DigestStream digest;
+	for (uint64_t left = prefix_.data_bytes; left > 0;) {
+		size_t part = left < kBatchBytes ? static_cast<size_t>(left) : kBatchBytes;
+		VK_TRY(in_.read(data_, part));
+		digest.add(data_, part);
+		left -= part;
+	}
+	return digest_equal(digest.result(), prefix_.data) ? success() : image_damaged("group", record_.sequence);
+}
+
+Status ImageReader::check_sums()
+{
+	VK_CHECK(is_sealed(head_.header().required_features) && !seal_.active());
+	for (bool ended = false; !ended;) {
+		struct vkckpt_f_record record;
+		bool known = false;
+		VK_TRY(next_record(record, &known));
+		VK_TRY(begin_payload(record));
+		bool group = known && record.type == VKCKPT_REC_RAM_GROUP;
+		if (group) {
+			VK_TRY(payload(&prefix_, sizeof prefix_));
+			if (prefix_.data_bytes % VKCKPT_BLOCK != 0 || prefix_.reserved != 0)
+				return image_damaged("group", prefix_.data_bytes);
+		}
+		while (payload_left_ > 0)
+			VK_TRY(payload(data_, payload_left_ < kBatchBytes ? payload_left_ : kBatchBytes));
+		VK_TRY(close_record());
+		if (group)
+			VK_TRY(check_group_sums());
+		if (known && record.type == VKCKPT_REC_STATS)
+			stats_offset_ = record_offset_;
+		ended = known && record.type == VKCKPT_REC_INDEX;
+	}
+	index_offset_ = record_offset_;
+	return read_trailer();
 }
 
 Status ImageReader::read_trailer()

@@ -9,6 +9,7 @@
 #include "lib/image_head.h"
 #include "lib/input.h"
 #include "lib/lock.h"
+#include "lib/seal.h"
 
 namespace vk {
 
@@ -28,10 +29,17 @@ public:
 	// fd stays the caller's and stands at the image's first byte. Maps the reader's own memory (about 0.3 MiB, 1.2 for each worker; for
 	// RAM, a bit per frame more). More than one worker: read_ram makes threads, and ends them before it returns.
 	Status open(int fd, unsigned workers = 1);
+	// What sealed images are opened with; before read_head. A table with open_key refuses images that are not sealed.
+	Status use(const struct vkckpt_crypto &crypto);
 	void watch(void (*progress)(void *, uint64_t bytes), void *arg) { in_.watch(progress, arg); }
 	Status read_head();
 	ImageHead &head() { return head_; }
 	const ImageHead &head() const { return head_; }
+	// The key of a sealed image, for those who read it at random; not active in others. Until close.
+	const Seal &seal() const { return seal_; }
+	const struct vkckpt_f_key &key() const { return key_; }
+	// After a read_head that ended with SEALED: the rest of the image, its checksums only. For who has no key.
+	Status check_sums();
 	// All groups, statistics, index, trailer, end of file. What was delivered counts only when this succeeds.
 	Status read_ram(const ChunkTarget &);
 	const struct vkckpt_f_stats &stats() const { return stats_; }
@@ -49,8 +57,14 @@ private:
 	};
 	struct Sum { uint64_t low = 0, high = 0; };	// of the digests of descriptors, whatever their order
 	Status next_record(struct vkckpt_f_record &, bool *known);
-	static void begin_payload(const struct vkckpt_f_record &, DigestStream &);
-	Status end_payload(const struct vkckpt_f_record &, DigestStream &);
+	Status read_shape(const struct vkckpt_crypto *);
+	// The payload of a record, opened where the image is sealed: begin, read in any portions, end (which reads what is left of it).
+	Status begin_payload(const struct vkckpt_f_record &);
+	Status payload(void *out, size_t bytes);
+	Status end_payload();
+	bool payload_sealed() const { return seal_.active() && record_.type != VKCKPT_REC_KEY; }
+	Status next_piece();
+	Status close_record();
 	Status read_payload(const struct vkckpt_f_record &, void *out);
 	Status skip_record(const struct vkckpt_f_record &);
 	Status begin_ram();
@@ -63,11 +77,12 @@ private:
 	Status read_index(const struct vkckpt_f_record &);
 	Status check_index_entry(const struct vkckpt_f_chunk &, const struct vkckpt_f_chunk &before, Sum &);
 	Status read_trailer();
+	Status check_group_sums();
 	Status claim_frames(const struct vkckpt_f_chunk &);
 	Status populate(const Batch &);
 	Status populate_run(const uint8_t *start, const uint8_t *end);
 	Status deliver_batch(const Batch &);
-	Status deliver(const struct vkckpt_f_chunk &, const uint8_t *stored, uint8_t *scratch);
+	Status deliver(const struct vkckpt_f_chunk &, uint8_t *stored, uint8_t *scratch);
 	static void sum_add(Sum &, const struct vkckpt_f_chunk &);
 
 	Arena arena_;				// buffers
@@ -78,6 +93,17 @@ private:
 	uint8_t *group_ = nullptr;		// payload of the record of the group that is being read
 	uint32_t group_next_ = 0, group_count_ = 0;	// its chunks: the next one to be read, and how many
 	uint8_t *data_ = nullptr;		// pieces of other records; batch 0's too
+	struct vkckpt_f_record record_ = {};	// whose payload is being read
+	DigestStream digest_;			// of it
+	struct vkckpt_f_sealed_group prefix_ = {};	// of it, if it is a sealed group
+	struct vkckpt_crypto crypto_ = {};	// size 0: none was given
+	Seal seal_;
+	struct vkckpt_f_key key_ = {};		// of a sealed image
+	Arena piece_arena_;			// of a sealed image
+	uint8_t *piece_ = nullptr;		// an opened piece of the payload
+	size_t piece_head_ = 0, piece_tail_ = 0;
+	uint32_t piece_count_ = 0;
+	uint64_t payload_left_ = 0;		// of the payload, in the stream
 	Batch *batches_ = nullptr;		// one per worker
 	Crew crew_;
 	Lock lock_;				// the stream and all that counts what was seen of it

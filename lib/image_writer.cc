@@ -10,6 +10,8 @@ namespace vk {
 namespace {
 
 constexpr size_t kDeviceRoom = VKCKPT_MAX_RECORD;
+constexpr size_t kScratchRoom = kDeviceRoom + sizeof(struct vkckpt_f_sealed_group) + VKCKPT_TAG_BYTES;
+static_assert(VKCKPT_SEALED_PIECE == kDeviceRoom);	// so that only the index has more than one piece
 constexpr size_t kGroupHeadRoom = sizeof(struct vkckpt_f_record) + sizeof(struct vkckpt_f_group) +
     VKCKPT_GROUP_CHUNKS * sizeof(struct vkckpt_f_chunk);
 static_assert(kGroupHeadRoom < kDeviceRoom && VKCKPT_BLOCK < kDeviceRoom);
@@ -22,6 +24,12 @@ uint64_t chunk_total(const ImageShape &shape)
 
 // Words of 64 bits for a bit per place of the index.
 uint64_t index_words(uint64_t chunks) { return (chunks * 2 + 63) / 64; }
+
+// The index with its head and the tags that it gets in a sealed image.
+uint64_t index_bytes(uint64_t chunks)
+{
+	return sealed_bytes(sizeof(struct vkckpt_f_index) + chunks * 2 * sizeof(struct vkckpt_f_chunk));
+}
 
 }  // namespace
 
@@ -38,7 +46,7 @@ uint64_t ImageShape::frames(uint32_t object) const
 size_t ImageWriter::arena_bytes(const ImageShape &shape)
 {
 	return Output::arena_bytes() + GroupBuilder::arena_bytes() + Arena::room(sizeof(struct vkckpt_f_header)) +
-	    Arena::room(kDeviceRoom) + Arena::room(chunk_total(shape) * 2 * sizeof(struct vkckpt_f_chunk)) +
+	    Arena::room(kScratchRoom) + Arena::room(index_bytes(chunk_total(shape))) +
 	    Arena::room(index_words(chunk_total(shape)) * sizeof(uint64_t));
 }
 
@@ -49,8 +57,9 @@ void ImageWriter::init(Arena &arena, const ImageShape &shape)
 	out_.init(arena);
 	builder_.init(arena);
 	header_ = arena.take_array<struct vkckpt_f_header>(1);
-	scratch_ = static_cast<uint8_t *>(arena.take(kDeviceRoom));
-	index_ = arena.take_array<struct vkckpt_f_chunk>(chunk_total(shape) * 2);
+	scratch_ = static_cast<uint8_t *>(arena.take(kScratchRoom));
+	index_head_ = static_cast<struct vkckpt_f_index *>(arena.take(index_bytes(chunk_total(shape))));
+	index_ = reinterpret_cast<struct vkckpt_f_chunk *>(index_head_ + 1);
 	index_used_ = arena.take_array<uint64_t>(index_words(chunk_total(shape)));
 	(void)first_chunks(shape_, first_chunk_);
 	stage_ = Stage::idle;
@@ -76,18 +85,40 @@ Status ImageWriter::begin(int fd, const struct vkckpt_uuid &image_id, uint64_t c
 	h.frame_bytes = VKCKPT_FRAME;
 	h.arch = VKCKPT_ARCH_X86_64;
 	h.digest_id = VKCKPT_DIGEST_XXH3_128;
-	h.cipher_id = VKCKPT_CIPHER_NONE;
-	h.segment_count = shape_.segment_count;
 	h.image_id = image_id;
-	h.created_realtime_ns = created_realtime_ns;
-	for (uint32_t i = 0; i < shape_.segment_count; i++) {
-		h.segment[i] = shape_.segment[i];
-		h.segment_skip[i] = shape_.segment_skip[i];
+	struct vkckpt_f_key key;
+	if (seal_.ready()) {
+		h.required_features |= VKCKPT_FEATURE_SEALED;
+		h.cipher_id = VKCKPT_CIPHER_XCHACHA20_POLY1305;
+	} else {
+		h.segment_count = shape_.segment_count;
+		h.created_realtime_ns = created_realtime_ns;
+		__builtin_memcpy(h.segment, shape_.segment, sizeof h.segment);
+		__builtin_memcpy(h.segment_skip, shape_.segment_skip, sizeof h.segment_skip);
 	}
 	h.digest = digest_of(&h, offsetof(struct vkckpt_f_header, digest));
 	whole_.add(&h.digest, sizeof h.digest);
 	stage_ = Stage::head;
-	return out_.append(&h, sizeof h);
+	if (seal_.ready())
+		VK_TRY(seal_.make(h, &key));
+	builder_.set_seal(seal());
+	VK_TRY(out_.append(&h, sizeof h));
+	return seal_.ready() ? begin_sealed(key, created_realtime_ns) : success();
+}
+
+// The key in clear, then what the header does not show.
+Status ImageWriter::begin_sealed(const struct vkckpt_f_key &key, uint64_t created_realtime_ns)
+{
+	struct vkckpt_f_record head;
+	record_head(head, VKCKPT_REC_KEY, sizeof key);
+	VK_TRY(record_emit(head, &key, sizeof key, nullptr, 0));
+	struct vkckpt_f_shape shape = {};
+	shape.created_realtime_ns = created_realtime_ns;
+	shape.segment_count = shape_.segment_count;
+	__builtin_memcpy(shape.segment, shape_.segment, sizeof shape.segment);
+	__builtin_memcpy(shape.segment_skip, shape_.segment_skip, sizeof shape.segment_skip);
+	record_head(head, VKCKPT_REC_SHAPE, sizeof shape);
+	return record_emit(head, &shape, sizeof shape, nullptr, 0);
 }
 
 void ImageWriter::record_head(struct vkckpt_f_record &record, uint16_t type, uint64_t payload_bytes)
@@ -97,13 +128,28 @@ void ImageWriter::record_head(struct vkckpt_f_record &record, uint16_t type, uin
 	record.type = type;
 	record.version = 1;
 	record.sequence = sequence_++;
-	record.payload_bytes = payload_bytes;
+	record.payload_bytes = sealed(type) ? sealed_prefix(type) + sealed_bytes(payload_bytes) : payload_bytes;
 	record.flags = VKCKPT_RECORD_REQUIRED;
 	record.head_check = static_cast<uint32_t>(digest64_of(&record, offsetof(struct vkckpt_f_record, head_check)));
 }
 
-// Completes the digest of a record whose head is made, and writes the record with the zeros behind it.
+// A record whose head is made: seals its payload, if need be in a copy (a device's stands in scratch_ already), and writes it.
 Status ImageWriter::record_emit(const struct vkckpt_f_record &head, const void *payload, size_t bytes, const void *more,
+    size_t more_bytes)
+{
+	if (!sealed(head.type))
+		return record_write(head, payload, bytes, more, more_bytes);
+	size_t prefix = sealed_prefix(head.type);
+	VK_CHECK(head.payload_bytes <= kScratchRoom);
+	__builtin_memmove(scratch_ + prefix, payload, bytes);
+	__builtin_memcpy(scratch_ + prefix + bytes, more, more_bytes);
+	__builtin_memcpy(scratch_, &sealed_group_, prefix);
+	VK_TRY(seal_.seal_payload(head, scratch_, scratch_ + prefix, bytes + more_bytes));
+	return record_write(head, scratch_, head.payload_bytes, nullptr, 0);
+}
+
+// Completes the digest and writes the record with the zeros behind it.
+Status ImageWriter::record_write(const struct vkckpt_f_record &head, const void *payload, size_t bytes, const void *more,
     size_t more_bytes)
 {
 	static constexpr uint8_t kZeros[16] = {};
@@ -197,12 +243,16 @@ Status ImageWriter::write_group(GroupBuilder &b)
 	VK_CHECK(stage_ == Stage::ram);
 	if (b.empty())
 		return success();
-	b.seal();
+	b.complete();
+	VK_TRY(b.failure_);
 	size_t descriptors = b.count_ * sizeof(struct vkckpt_f_chunk);
 	size_t record_bytes = sizeof(struct vkckpt_f_record) + sizeof(struct vkckpt_f_group) + descriptors;
 	struct vkckpt_f_group group = {};
 	group.chunk_count = b.count_;
 	group.data_bytes = b.data_bytes_;
+	if (seal_.active())
+		record_bytes = sizeof(struct vkckpt_f_record) + sizeof sealed_group_ + sealed_bytes(sizeof group + descriptors);
+	sealed_group_ = { b.data_bytes_, 0, b.data_digest_ };
 	uint64_t record_end = out_.position() + ((record_bytes + 15) & ~size_t{15});
 	group.data_offset = (record_end + VKCKPT_BLOCK - 1) & ~uint64_t{VKCKPT_BLOCK - 1};
 	for (uint32_t i = 0; i < b.count_; i++) {
@@ -242,13 +292,17 @@ uint64_t ImageWriter::index_compact()
 	return used;
 }
 
+// Sealed where it stands: it is not needed any more.
 Status ImageWriter::write_index()
 {
-	struct vkckpt_f_index index = { index_compact(), 0 };
+	*index_head_ = { index_compact(), 0 };
 	index_offset_ = out_.position();
+	uint64_t bytes = sizeof *index_head_ + index_head_->entry_count * sizeof *index_;
 	struct vkckpt_f_record head;
-	record_head(head, VKCKPT_REC_INDEX, sizeof index + index.entry_count * sizeof *index_);
-	return record_emit(head, &index, sizeof index, index_, index.entry_count * sizeof *index_);
+	record_head(head, VKCKPT_REC_INDEX, bytes);
+	if (sealed(VKCKPT_REC_INDEX))
+		VK_TRY(seal_.seal_payload(head, nullptr, index_head_, bytes));
+	return record_write(head, index_head_, head.payload_bytes, nullptr, 0);
 }
 
 Status ImageWriter::finish()
@@ -272,6 +326,7 @@ Status ImageWriter::finish()
 	t.image_id = image_id_;
 	t.whole = whole_.result();
 	t.digest = digest_of(&t, offsetof(struct vkckpt_f_trailer, digest));
+	drop_key();
 	VK_TRY(out_.append(&t, sizeof t));
 	return out_.flush();
 }

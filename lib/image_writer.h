@@ -21,6 +21,7 @@ struct ImageShape {
 	uint64_t segment_skip[VKCKPT_MAX_SEGMENTS] = {};
 	uint32_t region_count = 0;
 	uint64_t region_bytes[VKCKPT_MAX_REGIONS] = {};
+	uint32_t tag_bytes = 0;			// behind each chunk's stored bytes, counted in them: VKCKPT_TAG_BYTES in a sealed image
 
 	// Frames of an object (a partial last frame counts); 0: there is no such object.
 	uint64_t frames(uint32_t object) const;
@@ -35,6 +36,9 @@ class ImageWriter {
 public:
 	static size_t arena_bytes(const ImageShape &);
 	void init(Arena &, const ImageShape &);
+	// ARM: images are sealed with this table from now on.
+	Status seal_with(const struct vkckpt_crypto &crypto) { return seal_.init(crypto); }
+	void release() { seal_.release(); }	// what init and seal_with did not take from the arena
 
 	// Starts an image at the place where fd stands (file or pipe, also O_DIRECT).
 	Status begin(int fd, const struct vkckpt_uuid &image_id, uint64_t created_realtime_ns, const Patience &patience = {});
@@ -51,6 +55,10 @@ public:
 	// A group built elsewhere; one caller at a time. The builder is cleared.
 	Status write_group(GroupBuilder &);
 	GroupBuilder &own_builder() { return builder_; }
+	// For other builders of this image; null: it is not sealed. Valid from begin to drop_key.
+	const Seal *seal() const { return seal_.active() ? &seal_ : nullptr; }
+	// The image has ended, whole or not: its key is wiped.
+	void drop_key() { seal_.wipe(); }
 
 	// Statistics so far. frames_stored, frames_zero, stored_bytes and the classes are kept by the writer; the caller fills
 	// frames_total, frames_free, frames_hole and the times before finish.
@@ -65,6 +73,9 @@ public:
 private:
 	void record_head(struct vkckpt_f_record &, uint16_t type, uint64_t payload_bytes);
 	Status record_emit(const struct vkckpt_f_record &, const void *payload, size_t bytes, const void *more, size_t more_bytes);
+	Status record_write(const struct vkckpt_f_record &, const void *payload, size_t bytes, const void *more, size_t more_bytes);
+	Status begin_sealed(const struct vkckpt_f_key &, uint64_t created_realtime_ns);
+	bool sealed(uint16_t type) const { return seal_.active() && type != VKCKPT_REC_KEY; }
 	void index_add(const struct vkckpt_f_chunk &);
 	uint64_t index_compact();
 	Status write_index();
@@ -74,10 +85,13 @@ private:
 	GroupBuilder builder_;
 	struct vkckpt_f_stats stats_ = {};
 	struct vkckpt_f_header *header_ = nullptr;
-	uint8_t *scratch_ = nullptr;		// a device's record; the head of a group; the trailer
+	uint8_t *scratch_ = nullptr;		// a device's record; a payload while it is sealed; the trailer
+	Seal seal_;
+	struct vkckpt_f_sealed_group sealed_group_ = {};	// of the group that is being written
 	struct vkckpt_f_device *device_ = nullptr;
 	struct vkckpt_sink sink_ = {};
 	// The index under construction: two places per chunk of each object (zero, stored), so that it is sorted by itself.
+	struct vkckpt_f_index *index_head_ = nullptr;	// directly before index_
 	struct vkckpt_f_chunk *index_ = nullptr;
 	uint64_t *index_used_ = nullptr;	// a bit per place: big RAM with little in it costs little
 	uint64_t first_chunk_[VKCKPT_MAX_SEGMENTS + VKCKPT_MAX_REGIONS + 1] = {};

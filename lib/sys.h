@@ -55,6 +55,7 @@ long sys_mmap(void *address, size_t bytes, int prot, int flags, int fd, uint64_t
 long sys_munmap(void *address, size_t bytes);
 long sys_mprotect(void *address, size_t bytes, int prot);
 long sys_madvise(void *address, size_t bytes, int advice);
+long sys_mlock(const void *address, size_t bytes);
 long sys_msync(void *address, size_t bytes, int flags);
 
 long sys_futex_wait(const uint32_t *word, uint32_t expected, uint64_t timeout_ns);	// relative; 0: for ever

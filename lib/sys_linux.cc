@@ -121,6 +121,7 @@ long sys_mmap(void *address, size_t bytes, int prot, int flags, int fd, uint64_t
 long sys_munmap(void *address, size_t bytes) { return sys_call(SYS_munmap, word(address), word(bytes)); }
 long sys_mprotect(void *address, size_t bytes, int prot) { return sys_call(SYS_mprotect, word(address), word(bytes), prot); }
 long sys_madvise(void *address, size_t bytes, int advice) { return sys_call(SYS_madvise, word(address), word(bytes), advice); }
+long sys_mlock(const void *address, size_t bytes) { return sys_call(SYS_mlock, word(address), word(bytes)); }
 long sys_msync(void *address, size_t bytes, int flags) { return sys_call(SYS_msync, word(address), word(bytes), flags); }
 
 // FUTEX_WAIT 0 and FUTEX_WAKE 1 without the private flag: the word may lie in memory shared with other processes.

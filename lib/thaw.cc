@@ -50,6 +50,8 @@ Status open_image(Thaw &t)
 	if (c.vkernel.workers > VKCKPT_MAX_WORKERS)
 		return fail(ENOBUFS, VKCKPT_R_LIMIT, "thaw: config", "workers", c.vkernel.workers);
 	VK_TRY(named(t.reader.open(t.fd, Crew::workers_for(c.vkernel.workers)), c));
+	if (c.crypto)
+		VK_TRY(t.reader.use(*c.crypto));
 	return named(t.reader.read_head(), c);
 }
 

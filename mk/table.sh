@@ -25,6 +25,10 @@ if [ -f vkernel-hooks/linux/stub.S ]; then
 	. vkernel-hooks/linux/build.sh
 fi
 
+if [ -f vkernel-hooks/sodium/build.sh ]; then
+	. vkernel-hooks/sodium/build.sh
+fi
+
 # --- examples
 if [ -f examples/hello/hello.cc ]; then
 	objects VK_CXXFLAGS examples/hello/hello.cc
@@ -33,7 +37,7 @@ if [ -f examples/hello/hello.cc ]; then
 fi
 if [ -f examples/minivk/main.cc ]; then
 	objects VK_CXXFLAGS examples/minivk/*.cc examples/minivk/*.S
-	program $B/bin/minivk "-no-pie -static -pthread -lbsd -lmd" $objs $B/vkernel-hooks/linux/libvmspace.a $B/lib/libvkckpt.a
+	program $B/bin/minivk "-no-pie -static -pthread -lsodium -lbsd -lmd" $objs $B/vkernel-hooks/linux/libvmspace.a $sodium_lib $B/lib/libvkckpt.a
 	world="$world $B/bin/minivk"
 fi
 
@@ -42,7 +46,7 @@ if [ -f bin/vkckpt.cc ]; then
 	variant=command/	# not among the programs in build/bin
 	objects PROG_CXXFLAGS bin/*.cc
 	variant=
-	program $B/bin/vkckpt "-lbsd" $objs $B/lib/libvkckpt.a
+	program $B/bin/vkckpt "-lsodium -lbsd" $objs $sodium_lib $B/lib/libvkckpt.a
 	world="$world $B/bin/vkckpt"
 fi
 
@@ -54,7 +58,8 @@ for t in unit fault vmspace e2e; do
 	deps=$B/lib/libvkckpt.a
 	[ $t = fault ] && deps=$B/faulty/libvkckpt.a
 	[ $t = vmspace ] && deps=$B/vkernel-hooks/linux/libvmspace.a
-	program $B/test/$t/run "-no-pie -pthread -lbsd -llz4" $objs $B/test/catch_main.o $deps
+	[ $t = unit ] && deps="$sodium_lib $deps"
+	program $B/test/$t/run "-no-pie -pthread -lbsd -llz4 -lsodium" $objs $B/test/catch_main.o $deps
 	tests="$tests $B/test/$t/run"
 done
 if [ -f test/fuzz/run.cc ]; then

@@ -44,7 +44,11 @@
 #define VKCKPT_ARCH_X86_64	62u		/* EM_X86_64 */
 
 enum vkckpt_digest_id { VKCKPT_DIGEST_XXH3_128 = 1 };
-enum vkckpt_cipher_id { VKCKPT_CIPHER_NONE = 0 };
+enum vkckpt_cipher_id { VKCKPT_CIPHER_NONE = 0, VKCKPT_CIPHER_XCHACHA20_POLY1305 = 1 };
+
+/* Bits of required_features. */
+#define VKCKPT_FEATURE_INCREMENTAL	(1ull << 0)	/* chunks may be those of a parent image */
+#define VKCKPT_FEATURE_SEALED		(1ull << 1)	/* encrypted; cipher_id says how */
 
 /* 16 bytes: XXH3-128 in its canonical (big-endian) form, XXH128_canonicalFromHash. */
 struct vkckpt_digest { uint8_t bytes[16]; };
@@ -96,7 +100,7 @@ struct vkckpt_f_record {
 	struct vkckpt_digest digest;
 };
 
-/* Records in this order; HOST, IDENTITY, HEAD_END, STATS and INDEX once. Types without a number here may stand anywhere before INDEX. */
+/* Records in this order (KEY and SHAPE first); HOST, IDENTITY, HEAD_END, STATS and INDEX once. Types without a number here may stand anywhere before INDEX. */
 enum vkckpt_record_type {
 	VKCKPT_REC_HOST = 1,
 	VKCKPT_REC_IDENTITY = 2,
@@ -107,7 +111,79 @@ enum vkckpt_record_type {
 	VKCKPT_REC_HEAD_END = 7,	/* empty; everything before RAM has been seen */
 	VKCKPT_REC_RAM_GROUP = 8,
 	VKCKPT_REC_STATS = 9,
-	VKCKPT_REC_INDEX = 10
+	VKCKPT_REC_INDEX = 10,
+	VKCKPT_REC_KEY = 11,		/* sealed images only: the first record, and the only one in clear */
+	VKCKPT_REC_SHAPE = 12		/* sealed images only: the second record */
+};
+
+/*
+ * Sealed images (VKCKPT_FEATURE_SEALED): every record's payload but KEY's, and every chunk's stored bytes, are ciphertext.
+ * A payload is cut into pieces of VKCKPT_SEALED_PIECE bytes (the last one shorter; an empty payload is one empty piece),
+ * each followed by its tag; a RAM_GROUP's begins with a struct vkckpt_f_sealed_group in clear. A chunk's stored bytes are
+ * followed by their tag, which stored_bytes counts. payload_bytes, offsets and digests are of what stands in the file.
+ * Key: 32 random bytes of this image alone. Nonces and associated data: struct vkckpt_f_nonce, _record_ad, _chunk_ad.
+ */
+#define VKCKPT_KEY_BYTES	32u
+#define VKCKPT_NONCE_BYTES	24u
+#define VKCKPT_TAG_BYTES	16u
+#define VKCKPT_SEALED_PIECE	(1u << 20)
+
+/* REC_KEY: the image's key, wrapped. */
+enum vkckpt_key_kind {
+	VKCKPT_KEY_BOX = 1,		/* sealed box to a public key: X25519, XSalsa20-Poly1305 (libsodium's crypto_box_seal) */
+	VKCKPT_KEY_PASSPHRASE = 2,	/* XChaCha20-Poly1305 under Argon2id of a passphrase; associated data: image id */
+	VKCKPT_KEY_RAW = 3		/* XChaCha20-Poly1305 under 32 bytes that the operator keeps; the same associated data */
+};
+struct vkckpt_f_key {
+	uint32_t kind;
+	uint32_t wrapped_bytes;		/* BOX: 80, else 48 */
+	uint8_t recipient[32];		/* BOX: the public key; else 0 */
+	uint8_t salt[16];		/* PASSPHRASE: of Argon2id 1.3; else 0 */
+	uint64_t passes, memory_bytes;	/* PASSPHRASE: of Argon2id, one lane; else 0 */
+	uint8_t nonce[VKCKPT_NONCE_BYTES];	/* of the wrapping; BOX: 0 */
+	uint8_t wrapped[80];		/* what wrapped_bytes leaves is 0 */
+	uint8_t reserved[16];		/* 0 */
+};
+
+/* REC_SHAPE: what an image in clear says in its header; there it is 0 in a sealed one. */
+struct vkckpt_f_shape {
+	uint64_t created_realtime_ns;
+	uint32_t segment_count;
+	uint32_t reserved;		/* 0 */
+	struct vkckpt_f_segment segment[VKCKPT_MAX_SEGMENTS];
+	uint64_t segment_skip[VKCKPT_MAX_SEGMENTS];
+};
+
+/* In front of a sealed RAM_GROUP's ciphertext: what one needs to pass over its data, or to check it, without the key. */
+struct vkckpt_f_sealed_group {
+	uint64_t data_bytes;
+	uint64_t reserved;		/* 0 */
+	struct vkckpt_digest data;	/* over the data_bytes behind the record */
+};
+
+/* Nonces. A record's piece: first = sequence, second = piece. A chunk: first = chunk, second = object + codec * 65536. */
+enum vkckpt_nonce_use { VKCKPT_NONCE_RECORD = 1, VKCKPT_NONCE_CHUNK = 2 };
+struct vkckpt_f_nonce {
+	uint64_t first;
+	uint32_t second;
+	uint32_t use;			/* enum vkckpt_nonce_use */
+	uint64_t zero;
+};
+/*
+ * Associated data. Of a record's piece: this struct; of a RAM_GROUP followed by its struct vkckpt_f_sealed_group, of
+ * SHAPE by the whole header and the payload of KEY.
+ */
+struct vkckpt_f_record_ad {
+	struct vkckpt_uuid image_id;
+	uint8_t head[28];		/* the record's bytes before head_check */
+	uint32_t piece;
+};
+struct vkckpt_f_chunk_ad {
+	struct vkckpt_uuid image_id;
+	uint64_t chunk;
+	uint16_t object, mask;
+	uint8_t codec;
+	uint8_t zero[3];
 };
 
 /* REC_HOST: what the guest may have come to rely on. cpuid words of the capturing host, as the vkernel's process saw them. */
@@ -305,4 +381,10 @@ VKCKPT_ASSERT(sizeof(struct vkckpt_f_group) == 24, "group");
 VKCKPT_ASSERT(sizeof(struct vkckpt_f_chunk) == 64, "chunk");
 VKCKPT_ASSERT(sizeof(struct vkckpt_f_stats) == 240, "stats");
 VKCKPT_ASSERT(sizeof(struct vkckpt_f_trailer) == 4096, "trailer");
+VKCKPT_ASSERT(sizeof(struct vkckpt_f_key) == 192, "key");
+VKCKPT_ASSERT(sizeof(struct vkckpt_f_shape) == 400, "shape");
+VKCKPT_ASSERT(sizeof(struct vkckpt_f_sealed_group) == 32, "sealed group");
+VKCKPT_ASSERT(sizeof(struct vkckpt_f_nonce) == VKCKPT_NONCE_BYTES, "nonce");
+VKCKPT_ASSERT(sizeof(struct vkckpt_f_record_ad) == 48, "associated data of a record");
+VKCKPT_ASSERT(sizeof(struct vkckpt_f_chunk_ad) == 32, "associated data of a chunk");
 #endif

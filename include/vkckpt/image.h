@@ -18,6 +18,14 @@ struct vkckpt_image;
  * -errno with *err filled; *out NULL. Memory: maps what the file justifies. Close with vkckpt_image_close.
  */
 int vkckpt_image_open(const char *path, struct vkckpt_image **out, struct vkckpt_error *err);
+/* The same for an image that may be sealed or must be signed. crypto: vkckpt/crypto.h; copied. NULL: as vkckpt_image_open. */
+int vkckpt_image_open_with(const char *path, const struct vkckpt_crypto *crypto, struct vkckpt_image **out,
+    struct vkckpt_error *err);
+/*
+ * What a sealed image in a regular file shows to everyone: 1, its header and its record KEY filled in; 0: it is not sealed, only
+ * the header is filled in; -errno with *err.
+ */
+int vkckpt_image_peek(const char *path, struct vkckpt_f_header *header, struct vkckpt_f_key *key, struct vkckpt_error *err);
 void vkckpt_image_close(struct vkckpt_image *);
 
 const struct vkckpt_f_header *vkckpt_image_header(const struct vkckpt_image *);
@@ -46,6 +54,12 @@ int vkckpt_image_frame(struct vkckpt_image *, uint32_t object, uint64_t number, 
  */
 int vkckpt_image_verify(const char *path, int fd, void (*progress)(void *, uint64_t bytes), void *arg,
     struct vkckpt_error *err);
+/*
+ * The same for an image that may be sealed or must be signed. A sealed image without a key (crypto NULL or without open_key): 1, every
+ * byte is as it was written, by its checksums; what an attacker has changed cannot be told so.
+ */
+int vkckpt_image_verify_with(const char *path, int fd, const struct vkckpt_crypto *crypto,
+    void (*progress)(void *, uint64_t bytes), void *arg, struct vkckpt_error *err);
 
 #ifdef __cplusplus
 }

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <vkckpt/crypto.h>
 #include <vkckpt/error.h>
 #include <vkckpt/format.h>
 #include <vkckpt/run.h>
@@ -226,6 +227,8 @@ struct vkckpt_config {
 	uint32_t workers;		/* threads that encode and decode, vCPU or caller included: 1 .. VKCKPT_MAX_WORKERS; 0: one more
 					   than the process has CPUs, at most 16 */
 	uint32_t codec;			/* of RAM: VKCKPT_CODEC_LZ4 or _RAW of vkckpt/format.h; 0: LZ4 */
+	const struct vkckpt_crypto *crypto;	/* with make_key: images are sealed. Copied; what arg points to must stay. NULL, or without
+					   make_key: in clear */
 };
 #define VKCKPT_MAX_WORKERS 64u
 
@@ -315,6 +318,8 @@ struct vkckpt_thaw_config {
 	size_t class_count;
 	const char *const *overrides;	/* "disk0.path=FILE", ... */
 	size_t override_count;
+	const struct vkckpt_crypto *crypto;	/* opens a sealed image, checks a signature; NULL: neither. vkernel.crypto is another matter:
+					   how the new vkernel seals, looked at after open_key was called */
 	uint32_t dry_run;		/* 1: all checks, nothing touched; returns 0 with *out NULL, or the first refusal */
 	uint32_t reserved;
 	const char *clone;		/* NULL: the vkernel of the image goes on. Else another one is made from it, with this name ("": the

@@ -13,6 +13,7 @@
 
 #include <vkckpt/image.h>
 
+#include "lib/image_check.h"
 #include "lib/image_reader.h"
 #include "lib/image_writer.h"
 
@@ -121,14 +122,16 @@ inline vk::Status write_head(vk::ImageWriter &writer, const vk::ImageShape &shap
 	return writer.head_end();
 }
 
-// Writes frames (chunks in the order of the map) to fd.
-inline vk::Status write_image(int fd, const vk::ImageShape &shape, const Frames &frames)
+// Writes frames (chunks in the order of the map) to fd; sealed with crypto, if it is given.
+inline vk::Status write_image(int fd, const vk::ImageShape &shape, const Frames &frames, const struct vkckpt_crypto *crypto = nullptr)
 {
 	vk::Arena arena;
 	VK_TRY(arena.map(vk::ImageWriter::arena_bytes(shape), vk::Prefault::no));
 	vk::ImageWriter writer;
 	writer.init(arena, shape);
-	vk::Status status = writer.begin(fd, uuid(1), 12345);
+	vk::Status status = crypto ? writer.seal_with(*crypto) : vk::success();
+	if (status.ok())
+		status = writer.begin(fd, uuid(1), 12345);
 	if (status.ok())
 		status = write_head(writer, shape);
 	alignas(64) static uint8_t chunk_bytes[VKCKPT_CHUNK];
@@ -146,14 +149,15 @@ inline vk::Status write_image(int fd, const vk::ImageShape &shape, const Frames 
 	}
 	if (status.ok())
 		status = writer.finish();
+	writer.release();
 	arena.release();
 	return status;
 }
 
-inline Bytes image_bytes(const vk::ImageShape &shape, const Frames &frames)
+inline Bytes image_bytes(const vk::ImageShape &shape, const Frames &frames, const struct vkckpt_crypto *crypto = nullptr)
 {
 	TempFile file;
-	vk::Status status = write_image(file.fd(), shape, frames);
+	vk::Status status = write_image(file.fd(), shape, frames, crypto);
 	if (!status.ok())
 		std::abort();
 	return file.content();
@@ -191,12 +195,14 @@ struct Collector {
 };
 
 // Reads a whole image from where fd stands.
-inline vk::Status read_image(int fd, Frames *frames, struct vkckpt_f_stats *stats = nullptr)
+inline vk::Status read_image(int fd, Frames *frames, struct vkckpt_f_stats *stats = nullptr, const struct vkckpt_crypto *crypto = nullptr)
 {
 	vk::ImageReader reader;
 	Collector collector;
 	vk::ChunkTarget target = { &collector, Collector::base, Collector::zero };
 	vk::Status status = reader.open(fd);
+	if (status.ok() && crypto)
+		status = reader.use(*crypto);
 	if (status.ok())
 		status = reader.read_head();
 	if (status.ok())
@@ -210,20 +216,20 @@ inline vk::Status read_image(int fd, Frames *frames, struct vkckpt_f_stats *stat
 	return status;
 }
 
-inline vk::Status read_bytes(const Bytes &image)
+inline vk::Status read_bytes(const Bytes &image, const struct vkckpt_crypto *crypto = nullptr, Frames *frames = nullptr)
 {
 	TempFile file(image);
 	lseek(file.fd(), 0, SEEK_SET);
-	return read_image(file.fd(), nullptr);
+	return read_image(file.fd(), frames, nullptr, crypto);
 }
 
 // The reason that vkckpt_image_open gives for these bytes; 0: it opened, and every frame of the index could be read.
-inline uint32_t open_reason(const Bytes &image)
+inline uint32_t open_reason(const Bytes &image, const struct vkckpt_crypto *crypto = nullptr)
 {
 	TempFile file(image);
 	struct vkckpt_error err = {};
 	struct vkckpt_image *opened = nullptr;
-	if (vkckpt_image_open(file.path().c_str(), &opened, &err) < 0)
+	if (vkckpt_image_open_with(file.path().c_str(), crypto, &opened, &err) < 0)
 		return err.reason;
 	uint64_t count = 0;
 	const struct vkckpt_f_chunk *chunks = vkckpt_image_chunks(opened, &count);
@@ -257,6 +263,8 @@ inline std::vector<uint64_t> record_offsets(const Bytes &image)
 		if (r.type == VKCKPT_REC_RAM_GROUP && r.payload_bytes >= sizeof(vkckpt_f_group)) {
 			vkckpt_f_group g;
 			std::memcpy(&g, image.data() + pos + sizeof r, sizeof g);
+			if (vk::is_sealed(reinterpret_cast<const vkckpt_f_header *>(image.data())->required_features))
+				std::memcpy(&g.data_bytes, image.data() + pos + sizeof r, sizeof g.data_bytes);	// vkckpt_f_sealed_group
 			end = ((end + 4095) & ~4095ull) + (g.data_bytes < image.size() ? g.data_bytes : image.size());
 		}
 		if (r.type == VKCKPT_REC_INDEX)
