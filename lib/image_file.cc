@@ -9,13 +9,40 @@
 
 namespace vk {
 
-Status OpenImage::read_at(void *out, size_t bytes, uint64_t offset) const
+Status OpenImage::read_plain(void *out, size_t bytes, uint64_t offset) const
 {
 	long got = pread_all(fd_, out, bytes, offset);
 	if (got < 0)
 		return fail_host(static_cast<int>(-got), "read", "the image", offset);
 	if (static_cast<size_t>(got) < bytes)
 		return fail(EBADMSG, VKCKPT_R_TRUNCATED, "image", "", offset + static_cast<uint64_t>(got));
+	return success();
+}
+
+// Of a signed image whole leaves are read and checked: where they lie inside what is asked for, in their place, else aside.
+Status OpenImage::read_at(void *out, size_t bytes, uint64_t offset) const
+{
+	const Leaves &leaves = reader_.leaves();
+	if (!leaves.active())
+		return read_plain(out, bytes, offset);
+	uint8_t aside[VKCKPT_LEAF_BYTES_MAX], *to = static_cast<uint8_t *>(out);
+	while (bytes > 0) {
+		uint64_t start = offset - offset % leaves.leaf_bytes();
+		if (start >= leaves.file_bytes())
+			return fail(EBADMSG, VKCKPT_R_TRUNCATED, "image", "", leaves.file_bytes());
+		size_t leaf = leaves.bytes_at(start), skip = offset - start;
+		if (skip >= leaf)
+			return fail(EBADMSG, VKCKPT_R_TRUNCATED, "image", "", leaves.file_bytes());
+		size_t part = leaf - skip < bytes ? leaf - skip : bytes;
+		uint8_t *at = part == leaf ? to : aside;
+		VK_TRY(read_plain(at, leaf, start));
+		VK_TRY(leaves.check(start, at, leaf));
+		if (at == aside)
+			__builtin_memcpy(to, aside + skip, part);
+		to += part;
+		offset += part;
+		bytes -= part;
+	}
 	return success();
 }
 
@@ -127,6 +154,8 @@ Status OpenImage::read_index()
 	if (!S_ISREG(st.st_mode))
 		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "open: not a regular file", "the image");
 	size_bytes_ = static_cast<uint64_t>(st.st_size);
+	if (reader_.leaves().active() && reader_.leaves().file_bytes() != size_bytes_)
+		return fail(EACCES, VKCKPT_R_SIGNATURE_WRONG, "image", "size", size_bytes_);
 	uint64_t head_end = reader_.file_bytes();
 	if (size_bytes_ % VKCKPT_BLOCK != 0 || size_bytes_ < head_end + sizeof trailer_)
 		return explain_end(head_end);

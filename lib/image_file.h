@@ -12,7 +12,7 @@ public:
 	// The head of an image in the file that fd names, which stays the caller's and stands at the image's first byte. Errors: those of
 	// ImageReader. The head may also be all that is wanted, or be read by reader() to its end: then fd may be a pipe.
 	Status open(int fd, unsigned workers = 1) { fd_ = fd; return reader_.open(fd, workers); }
-	Status use(const struct vkckpt_crypto &crypto) { return reader_.use(crypto); }
+	Status use(const struct vkckpt_crypto &crypto, const char *path) { return reader_.use(crypto, path); }
 	Status read_head() { return reader_.read_head(); }
 	// Trailer, statistics and index, in any place of the file, after read_head. EINVAL: not a regular file. Maps what the file justifies.
 	Status read_index();
@@ -44,6 +44,7 @@ public:
 private:
 	uint64_t features() const;
 	Status read_at(void *out, size_t bytes, uint64_t offset) const;
+	Status read_plain(void *out, size_t bytes, uint64_t offset) const;
 	Status explain_end(uint64_t at) const;
 	Status read_record_head(uint64_t offset, uint16_t type, struct vkckpt_f_record *record) const;
 	Status read_record_payload(uint64_t offset, const struct vkckpt_f_record &record, void *out) const;

@@ -34,7 +34,7 @@ Status open_image(vkckpt_image &image, const char *path, const struct vkckpt_cry
 		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "open: not a regular file", path);
 	VK_TRY(image.file.open(image.fd));
 	if (crypto)
-		VK_TRY(image.file.use(*crypto));
+		VK_TRY(image.file.use(*crypto, path));
 	VK_TRY(image.file.read_head());
 	return image.file.read_index();
 }
@@ -66,7 +66,7 @@ Status verify(const char *path, int fd, const struct vkckpt_crypto *crypto, void
 	Status status = reader.open(fd);
 	reader.watch(progress, arg);
 	if (status.ok() && crypto)
-		status = reader.use(*crypto);
+		status = reader.use(*crypto, path);
 	if (status.ok())
 		status = reader.read_head();
 	*sums_only = status.reason == VKCKPT_R_SEALED && (!crypto || !crypto->open_key);

@@ -37,15 +37,21 @@ Status ImageReader::open(int fd, unsigned workers)
 	return head_.init();
 }
 
-Status ImageReader::use(const struct vkckpt_crypto &crypto)
+Status ImageReader::use(const struct vkckpt_crypto &crypto, const char *path)
 {
+	if (crypto.size != sizeof crypto)
+		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "crypto", "size", crypto.size);
 	crypto_ = crypto;
+	VK_TRY(leaves_.open(crypto, path));
+	if (leaves_.active())
+		in_.verify(&leaves_);
 	return success();
 }
 
 void ImageReader::close()
 {
 	seal_.release();
+	leaves_.close();
 	piece_arena_.release();
 	head_.release();
 	present_arena_.release();

@@ -29,8 +29,9 @@ public:
 	// fd stays the caller's and stands at the image's first byte. Maps the reader's own memory (about 0.3 MiB, 1.2 for each worker; for
 	// RAM, a bit per frame more). More than one worker: read_ram makes threads, and ends them before it returns.
 	Status open(int fd, unsigned workers = 1);
-	// What sealed images are opened with; before read_head. A table with open_key refuses images that are not sealed.
-	Status use(const struct vkckpt_crypto &crypto);
+	// What sealed and signed images are opened with; before read_head. A table with open_key refuses images that are not sealed, one with
+	// leaves those that are not signed. path: of the image, null for a descriptor's. NOT_SIGNED, SIGNATURE_WRONG.
+	Status use(const struct vkckpt_crypto &crypto, const char *path);
 	void watch(void (*progress)(void *, uint64_t bytes), void *arg) { in_.watch(progress, arg); }
 	Status read_head();
 	ImageHead &head() { return head_; }
@@ -38,6 +39,7 @@ public:
 	// The key of a sealed image, for those who read it at random; not active in others. Until close.
 	const Seal &seal() const { return seal_; }
 	const struct vkckpt_f_key &key() const { return key_; }
+	const Leaves &leaves() const { return leaves_; }	// likewise
 	// After a read_head that ended with SEALED: the rest of the image, its checksums only. For who has no key.
 	Status check_sums();
 	// All groups, statistics, index, trailer, end of file. What was delivered counts only when this succeeds.
@@ -98,6 +100,7 @@ private:
 	struct vkckpt_f_sealed_group prefix_ = {};	// of it, if it is a sealed group
 	struct vkckpt_crypto crypto_ = {};	// size 0: none was given
 	Seal seal_;
+	Leaves leaves_;
 	struct vkckpt_f_key key_ = {};		// of a sealed image
 	Arena piece_arena_;			// of a sealed image
 	uint8_t *piece_ = nullptr;		// an opened piece of the payload

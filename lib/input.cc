@@ -23,6 +23,8 @@ Status Input::fill()
 	head_ = tail_ = 0;
 	if (ended_)
 		return success();
+	if (leaves_)
+		return fill_leaves();
 	long got = -EINTR;
 	while (got == -EINTR)
 		got = sys_read(fd_, buffer_, kBufferBytes);
@@ -32,6 +34,28 @@ Status Input::fill()
 		return fail_host(static_cast<int>(-got), "read", "the image", position_);
 	tail_ = static_cast<size_t>(got);
 	ended_ = got == 0;
+	return success();
+}
+
+// Some whole leaves. A stream that is shorter or longer than what was signed is refused.
+Status Input::fill_leaves()
+{
+	size_t want = 0;
+	for (size_t leaf; want + leaves_->leaf_bytes() <= kBufferBytes && (leaf = leaves_->bytes_at(position_ + want)) != 0;)
+		want += leaf;
+	uint8_t more;
+	long got = want ? read_all(fd_, buffer_, want) : read_all(fd_, &more, 1);
+	if (got < 0)
+		return fail_host(static_cast<int>(-got), "read", "the image", position_);
+	if (static_cast<size_t>(got) < want)
+		return fail(EBADMSG, VKCKPT_R_TRUNCATED, "read", "the image", position_ + static_cast<size_t>(got));
+	if (want == 0 && got != 0)
+		return fail(EBADMSG, VKCKPT_R_TRAILING_DATA, "read", "the image", position_);
+	VK_TRY(leaves_->check(position_, buffer_, want));
+	tail_ = want;
+	ended_ = want == 0;
+	if (progress_)
+		progress_(progress_arg_, position_ + want);
 	return success();
 }
 
@@ -46,7 +70,7 @@ Result<size_t> Input::read_some(void *out, size_t count)
 			head_ += part;
 			got += part;
 			position_ += part;
-		} else if (!ended_ && count - got >= kBufferBytes) {
+		} else if (!ended_ && !leaves_ && count - got >= kBufferBytes) {
 			long done = read_all(fd_, to + got, count - got);
 			if (done < 0)
 				return fail_host(static_cast<int>(-done), "read", "the image", position_);

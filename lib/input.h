@@ -3,6 +3,7 @@
 #define VKCKPT_LIB_INPUT_H
 
 #include "lib/arena.h"
+#include "lib/leaves.h"
 #include "lib/status.h"
 
 namespace vk {
@@ -14,6 +15,8 @@ public:
 
 	void init(Arena &);
 	void begin(int fd);
+	// From here on every leaf is checked before a byte of it is given out; at the stream's first byte. Must stay.
+	void verify(const Leaves *leaves) { leaves_ = leaves; }
 	// All of it, or TRUNCATED (the number is the stream's length) or the host's error.
 	Status read(void *out, size_t count);
 	// Bytes got, up to count; fewer only at the end of the stream.
@@ -26,9 +29,11 @@ public:
 
 private:
 	Status fill();
+	Status fill_leaves();
 	uint8_t *buffer_ = nullptr;
 	size_t head_ = 0, tail_ = 0;
 	uint64_t position_ = 0;
+	const Leaves *leaves_ = nullptr;
 	int fd_ = -1;
 	bool ended_ = false;
 	void (*progress_)(void *, uint64_t) = nullptr;

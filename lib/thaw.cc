@@ -51,7 +51,7 @@ Status open_image(Thaw &t)
 		return fail(ENOBUFS, VKCKPT_R_LIMIT, "thaw: config", "workers", c.vkernel.workers);
 	VK_TRY(named(t.reader.open(t.fd, Crew::workers_for(c.vkernel.workers)), c));
 	if (c.crypto)
-		VK_TRY(t.reader.use(*c.crypto));
+		VK_TRY(named(t.reader.use(*c.crypto, c.path), c));
 	return named(t.reader.read_head(), c);
 }
 

@@ -17,7 +17,7 @@ extern "C" {
 
 /* BLAKE2b-256 of every leaf_bytes of a file, the last leaf shorter: taken out of a signature that was verified. */
 #define VKCKPT_LEAF_DIGEST	32u
-#define VKCKPT_LEAF_BYTES_MAX	65536u
+#define VKCKPT_LEAF_BYTES_MAX	16384u
 struct vkckpt_leaves {
 	uint64_t file_bytes;
 	uint32_t leaf_bytes;		/* a multiple of 4096, at most VKCKPT_LEAF_BYTES_MAX */

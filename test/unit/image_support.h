@@ -202,7 +202,7 @@ inline vk::Status read_image(int fd, Frames *frames, struct vkckpt_f_stats *stat
 	vk::ChunkTarget target = { &collector, Collector::base, Collector::zero };
 	vk::Status status = reader.open(fd);
 	if (status.ok() && crypto)
-		status = reader.use(*crypto);
+		status = reader.use(*crypto, nullptr);
 	if (status.ok())
 		status = reader.read_head();
 	if (status.ok())
