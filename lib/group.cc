@@ -108,6 +108,12 @@ void GroupBuilder::add_stored(const ChunkSource &source, uint16_t mask)
 		__builtin_memcpy(data_ + start, frames, bytes);
 		stored = bytes;
 	}
+	place(chunk, start, stored);
+}
+
+// The stored bytes stand at start, in clear: sealed if need be, and entered in the descriptor.
+void GroupBuilder::place(struct vkckpt_f_chunk &chunk, size_t start, size_t stored)
+{
 	if (seal_) {
 		if (Status s = seal_->seal_chunk(chunk, data_ + start, stored); !s.ok() && failure_.ok())
 			failure_ = s;
@@ -118,7 +124,25 @@ void GroupBuilder::add_stored(const ChunkSource &source, uint16_t mask)
 	chunk.digest = digest_of(data_ + start, stored);
 	data_bytes_ = start + stored;
 	stored_bytes_ += stored;
-	class_bytes_[chunk.page_class] += stored;
+	class_bytes_[chunk.page_class < VKCKPT_CLASS_COUNT ? chunk.page_class : 0u] += stored;
+}
+
+void GroupBuilder::add_encoded(const struct vkckpt_f_chunk &c, const void *bytes, size_t stored_bytes)
+{
+	VK_CHECK(room() && !complete_);
+	struct vkckpt_f_chunk &chunk = chunk_[count_++];
+	chunk = c;
+	frames_in_ += mask_count(c.mask);
+	if (c.codec == VKCKPT_CODEC_ZERO) {
+		frames_zero_ += mask_count(c.mask);
+		return;
+	}
+	frames_stored_ += mask_count(c.mask);
+	size_t start = (data_bytes_ + 15) & ~size_t{15};
+	VK_CHECK(start + stored_bytes + VKCKPT_TAG_BYTES <= kDataRoom);
+	__builtin_memset(data_ + data_bytes_, 0, start - data_bytes_);
+	__builtin_memcpy(data_ + start, bytes, stored_bytes);
+	place(chunk, start, stored_bytes);
 }
 
 void GroupBuilder::complete()

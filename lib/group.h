@@ -34,6 +34,8 @@ public:
 	void set_seal(const Seal *seal) { seal_ = seal; }	// null (at first): what is stored is not encrypted
 	// Encodes one chunk (up to two descriptors: zero frames, and the others). Only when there is room().
 	void add(const ChunkSource &);
+	// A chunk of another image: its descriptor, and its stored bytes in clear; kept as they are, sealed if this image is.
+	void add_encoded(const struct vkckpt_f_chunk &, const void *stored, size_t stored_bytes);
 	bool room() const { return count_ + 2 <= VKCKPT_GROUP_CHUNKS && data_bytes_ < kFullBytes; }
 	bool empty() const { return count_ == 0; }
 	uint64_t frames_in() const { return frames_in_; }	// of all chunks since clear
@@ -45,6 +47,7 @@ private:
 	friend class ImageWriter;
 	void add_zero(const ChunkSource &, uint16_t mask);
 	void add_stored(const ChunkSource &, uint16_t mask);
+	void place(struct vkckpt_f_chunk &, size_t start, size_t stored);
 	struct vkckpt_f_chunk &descriptor(const ChunkSource &, uint16_t mask, uint8_t codec);
 
 	struct vkckpt_f_chunk *chunk_ = nullptr;	// offsets relative to the data

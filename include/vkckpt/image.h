@@ -61,6 +61,14 @@ int vkckpt_image_verify(const char *path, int fd, void (*progress)(void *, uint6
 int vkckpt_image_verify_with(const char *path, int fd, const struct vkckpt_crypto *crypto,
     void (*progress)(void *, uint64_t bytes), void *arg, struct vkckpt_error *err);
 
+/*
+ * Writes the same image to fd (a file or pipe that stands at its beginning) sealed another way: opened with `from`, sealed with `to`
+ * (NULL: in clear). Ids, order and contents stay, optional records that are not known here are left out. progress as above, with bytes
+ * written. Not synced. 0 or -errno with *err; what was written then is to be thrown away.
+ */
+int vkckpt_image_reseal(const char *path, const struct vkckpt_crypto *from, int fd, const struct vkckpt_crypto *to,
+    void (*progress)(void *, uint64_t bytes), void *arg, struct vkckpt_error *err);
+
 #ifdef __cplusplus
 }
 #endif
