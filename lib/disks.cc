@@ -7,6 +7,7 @@
 #include <string.h>
 #include <linux/fs.h>
 
+#include "lib/replace.h"
 #include "lib/sidecar.h"
 #include "lib/signals.h"
 #include "lib/sys.h"
@@ -76,7 +77,9 @@ Status prepare(DiskStep &step)
 	temporary.add(step.sidecar);
 	if (!step.frozen_path[0])
 		temporary.add(".new");
-	return sidecar_write(step.temporary, step.next, &step.fresh_fd);
+	VK_TRY(sidecar_write(step.temporary, step.next, &step.fresh_fd));
+	// The copy must be there after a power loss if the image is: the image replaces one that has a copy of its own.
+	return step.frozen_path[0] ? sync_folder(step.frozen_path) : success();
 }
 
 // Steps of this request; device i's is steps[i]. False past the end.
