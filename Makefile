@@ -53,6 +53,11 @@ soak: deps
 	$(MAKE) all tests
 	sh test/soak.sh
 
+# Every interleaving of three processes that suspend, thaw, boot, clone and discard, killed at any step; and power loss.
+explore: deps
+	$(MAKE) build/test/fault/run
+	build/test/fault/run "[explorer],[.explore],[power]"
+
 # User Mode Linux with the library in it (vkernel-hooks/uml) and a Debian guest for it.
 uml: deps
 	$(MAKE) all
@@ -76,4 +81,4 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all deps demo play test bench soak install clean world tests uml uml-guest demo-uml play-uml test-uml
+.PHONY: all deps demo play test bench soak explore install clean world tests uml uml-guest demo-uml play-uml test-uml

@@ -1,7 +1,8 @@
 // The seam to the host kernel: the only place in the library that makes a system call. Every function returns what the kernel
 // returned: >= 0, or -errno. All of them are async-signal-safe, use no TLS (no errno) and may be called in every context.
 //
-// In a build with -DVKCKPT_FAULT every call first asks vkckpt_fault_hook, so that a test can make call number n fail.
+// In a build with -DVKCKPT_FAULT every call first asks vkckpt_fault_hook, so that a test can make call number n fail, or put a
+// host of its own in the place of this one (test/fault/simfs.h).
 #ifndef VKCKPT_LIB_SYS_H
 #define VKCKPT_LIB_SYS_H
 
@@ -18,8 +19,9 @@
 #include "lib/status.h"
 
 #ifdef VKCKPT_FAULT
-// Called before system call nr. *inject left 0: the call is made; set to 1: it is not, and the hook's value is its result.
-extern "C" long vkckpt_fault_hook(long nr, int *inject);
+// Called before system call nr with its six arguments. *inject left 0: the call is made; set to 1: it is not, and the hook's value is
+// its result.
+extern "C" long vkckpt_fault_hook(long nr, const long *arguments, int *inject);
 #endif
 
 namespace vk {

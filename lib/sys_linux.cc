@@ -47,8 +47,9 @@ asm(".pushsection .text.vkckpt_signal_return,\"ax\",@progbits\n"
 long sys_call(long nr, long a, long b, long c, long d, long e, long f)
 {
 #ifdef VKCKPT_FAULT
+	const long arguments[6] = { a, b, c, d, e, f };
 	int inject = 0;
-	long injected = vkckpt_fault_hook(nr, &inject);
+	long injected = vkckpt_fault_hook(nr, arguments, &inject);
 	if (inject)
 		return injected;
 #endif
@@ -203,8 +204,9 @@ long sys_sigqueue(long pid, int signal, siginfo_t *info) { return sys_call(SYS_r
 long sys_thread_start(void *stack_top, void (*entry)(void *), void *argument, uint32_t *alive_tid)
 {
 #ifdef VKCKPT_FAULT
+	const long arguments[6] = {};
 	int inject = 0;
-	long injected = vkckpt_fault_hook(SYS_clone, &inject);
+	long injected = vkckpt_fault_hook(SYS_clone, arguments, &inject);
 	if (inject)
 		return injected;
 #endif

@@ -1,7 +1,12 @@
 #include "test/fault/faults.h"
+#include "test/fault/simfs.h"
 
-extern "C" long vkckpt_fault_hook(long number, int *inject)
+extern "C" long vkckpt_fault_hook(long number, const long *arguments, int *inject)
 {
+	if (long result; simfs::world && simfs::call(number, arguments, &result)) {
+		*inject = 1;
+		return result;
+	}
 	faults::State *s = faults::state();
 	if (number == SYS_ioctl && s->reflinks && !(s->on && s->calls + 1 == s->at)) {
 		s->calls += s->on;
