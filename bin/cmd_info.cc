@@ -114,7 +114,8 @@ void print_memory(const ImageFile &image)
 	if (image.stats().workers)
 		line("Written by", std::to_string(image.stats().workers) + (image.stats().workers == 1 ? " worker" : " workers"));
 	line("Left out", human_size(ram.zero_bytes) + " zero, " + human_size(ram.free_bytes) + " free, " +
-	    human_size(ram.hole_bytes) + " never touched");
+	    human_size(ram.hole_bytes) + " never touched" +
+	    (ram.secret_bytes ? ", " + human_size(ram.secret_bytes) + " secret" : ""));
 	Table table({"CONTENT", ">FRAMES", ">SIZE", ">STORED", ">RATIO"}, "  ");
 	for (const ClassSummary &entry : ram.classes)
 		table.row({entry.name, human_count(entry.frames), human_size(entry.frames * VKCKPT_FRAME),
@@ -259,6 +260,7 @@ void json_memory(Json &json, const ImageFile &image)
 	json.number("frames_stored", stats.frames_stored);
 	json.number("frames_zero", stats.frames_zero);
 	json.number("frames_free", stats.frames_free);
+	json.number("frames_secret", stats.frames_secret);
 	json.number("frames_hole", stats.frames_hole);
 	json.number("stored_bytes", stats.stored_bytes);
 	json.real("ratio", ram.ratio());

@@ -42,7 +42,8 @@ RamSummary summarize(const ImageFile &image)
 {
 	const vkckpt_f_stats &stats = image.stats();
 	RamSummary out{stats.frames_stored * VKCKPT_FRAME, stats.stored_bytes, stats.frames_zero * VKCKPT_FRAME,
-	    stats.frames_free * VKCKPT_FRAME, stats.frames_hole * VKCKPT_FRAME, {}, {}};
+	    stats.frames_free * VKCKPT_FRAME, stats.frames_hole * VKCKPT_FRAME, stats.frames_secret * VKCKPT_FRAME,
+	    {}, {}};
 	for (unsigned i = 0; i < VKCKPT_CLASS_COUNT; i++)
 		if (stats.class_frames[i] || stats.class_bytes[i])
 			out.classes.push_back({class_name(i), stats.class_frames[i], stats.class_bytes[i]});

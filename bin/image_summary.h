@@ -16,7 +16,7 @@ struct CodecSummary {
 	uint64_t chunks, frames, stored_bytes;
 };
 struct RamSummary {
-	uint64_t live_bytes, stored_bytes, zero_bytes, free_bytes, hole_bytes;
+	uint64_t live_bytes, stored_bytes, zero_bytes, free_bytes, hole_bytes, secret_bytes;
 	std::vector<ClassSummary> classes;	// those that occur
 	std::vector<CodecSummary> codecs;	// those that occur
 	double ratio() const;			// stored over live; 0 where nothing is stored

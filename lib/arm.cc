@@ -104,6 +104,30 @@ Status check_regions(const struct vkckpt_config &c)
 	return success();
 }
 
+bool inside(const struct vkckpt_secret &s, const void *address, uint64_t bytes)
+{
+	uint64_t at = (uint64_t)s.address - (uint64_t)address;	// wraps to something large when it lies before
+	return at < bytes && s.size_bytes <= bytes - at;
+}
+
+Status check_secrets(const struct vkckpt_config &c)
+{
+	if (c.secret_count > VKCKPT_MAX_SECRETS)
+		return too_many("secret_count", c.secret_count);
+	if (c.secret_count && !c.secrets)
+		return bad("secrets");
+	for (size_t i = 0; i < c.secret_count; i++) {
+		bool known = false;
+		for (size_t j = 0; j < c.segment_count; j++)
+			known = known || inside(c.secrets[i], ram_start(c.segments[j]), ram_bytes(c.segments[j]));
+		for (size_t j = 0; j < c.region_count; j++)
+			known = known || inside(c.secrets[i], c.regions[j].address, c.regions[j].size_bytes);
+		if (!known || c.secrets[i].size_bytes == 0)
+			return bad_element("secrets", i, ": not inside a segment or region");
+	}
+	return success();
+}
+
 Status check_devices(const struct vkckpt_config &c)
 {
 	if (c.device_count > VKCKPT_MAX_DEVICES)
@@ -157,6 +181,7 @@ Status check_config(const struct vkckpt_config &c)
 		return bad("codec", c.codec);
 	VK_TRY(check_segments(c));
 	VK_TRY(check_regions(c));
+	VK_TRY(check_secrets(c));
 	return check_devices(c);
 }
 
@@ -197,6 +222,7 @@ size_t memory_bytes(const struct vkckpt_config &c, const ImageShape &shape, unsi
 	size_t bytes = Arena::room(sizeof(struct vkckpt), 4096) + Arena::room(4096, 4096);
 	bytes += Arena::room(c.segment_count * sizeof(struct vkckpt_segment));
 	bytes += Arena::room(c.region_count * sizeof(struct vkckpt_region)) + c.region_count * Arena::room(64);
+	bytes += Arena::room(c.secret_count * sizeof(struct vkckpt_secret));
 	bytes += Arena::room(c.device_count * sizeof(struct vkckpt_device)) + c.device_count * Arena::room(64);
 	bytes += Arena::room(c.vcpu_count * sizeof(Vcpu)) + c.vcpu_count * Arena::room(kGuardBytes + kVcpuStackBytes, 4096);
 	bytes += Arena::room(kGuardBytes + kCaptureStackBytes, 4096) + 2 * Arena::room(kPlanFrames);
@@ -231,6 +257,9 @@ void take_memory(struct vkckpt &ck, const struct vkckpt_config &c, const ImageSh
 	ck.regions = arena.take_array<struct vkckpt_region>(c.region_count);
 	for (size_t i = 0; i < c.region_count; i++)
 		ck.regions[i] = { copy_name(arena, c.regions[i].name), c.regions[i].address, c.regions[i].size_bytes };
+	ck.secrets = arena.take_array<struct vkckpt_secret>(c.secret_count);
+	for (size_t i = 0; i < c.secret_count; i++)
+		ck.secrets[i] = c.secrets[i];
 	ck.devices = arena.take_array<struct vkckpt_device>(c.device_count);
 	for (size_t i = 0; i < c.device_count; i++) {
 		ck.devices[i] = c.devices[i];
@@ -300,6 +329,7 @@ Status copy_config(struct vkckpt &ck, const struct vkckpt_config &c, const Birth
 	ck.config.hooks = &ck.hooks;
 	ck.config.segments = ck.segments;
 	ck.config.regions = ck.regions;
+	ck.config.secrets = ck.secrets;
 	ck.config.devices = ck.devices;
 	ck.config.build_id = ck.build_id;
 	ck.config.build_id_bytes = ck.build_id_bytes;

@@ -91,6 +91,7 @@ struct vkckpt {
 	struct vkckpt_digest layout;
 	struct vkckpt_segment *segments;
 	struct vkckpt_region *regions;
+	struct vkckpt_secret *secrets;
 	struct vkckpt_device *devices;
 	struct vkckpt_f_host host;
 	vk::Birth birth;

@@ -47,17 +47,42 @@ bool write(Encoding &e, GroupBuilder &builder)
 	return !e.stopped.load();
 }
 
-// Nobody writes RAM now, so chunks are encoded from where they are; a region is copied first, because its last frame may be a partial one.
+// Wipes what is secret of `count` bytes at `from` in their copy; without a copy only tells whether there is any.
+bool wipe_secrets(const struct vkckpt &ck, const uint8_t *from, size_t count, uint8_t *copy)
+{
+	bool any = false;
+	for (size_t i = 0; i < ck.config.secret_count; i++) {
+		const uint8_t *start = static_cast<const uint8_t *>(ck.config.secrets[i].address);
+		const uint8_t *end = start + ck.config.secrets[i].size_bytes;
+		start = start > from ? start : from;
+		end = end < from + count ? end : from + count;
+		if (start >= end)
+			continue;
+		any = true;
+		if (copy)
+			memset(copy + (start - from), 0, (size_t)(end - start));
+	}
+	return any;
+}
+
+// Nobody writes RAM now, so its chunks are encoded from where they are, unless something in them is secret; a region is copied, because
+// its last frame may be a partial one.
 const void *memory_of(struct vkckpt &ck, unsigned number, const PlanChunk &p)
 {
-	if (p.object < VKCKPT_OBJECT_REGION)
-		return static_cast<const uint8_t *>(ck.segments[p.object].address) + uint64_t{p.chunk} * VKCKPT_CHUNK;
-	const struct vkckpt_region &region = ck.regions[p.object - VKCKPT_OBJECT_REGION];
+	bool ram = p.object < VKCKPT_OBJECT_REGION;
+	const struct vkckpt_region &region = ck.regions[ram ? 0 : p.object - VKCKPT_OBJECT_REGION];
 	uint64_t at = uint64_t{p.chunk} * VKCKPT_CHUNK;
-	size_t count = region.size_bytes - at < VKCKPT_CHUNK ? region.size_bytes - at : VKCKPT_CHUNK;
+	uint64_t left = ram ? ck.segments[p.object].size_bytes - at : region.size_bytes - at;
+	size_t count = left < VKCKPT_CHUNK ? left : VKCKPT_CHUNK;
+	const uint8_t *from = static_cast<const uint8_t *>(ram ? ck.segments[p.object].address : region.address) + at;
+	if (ram && !wipe_secrets(ck, from, count, nullptr))
+		return from;
 	uint8_t *copy = ck.copies + number * size_t{VKCKPT_CHUNK};
-	memcpy(copy, static_cast<const uint8_t *>(region.address) + at, count);
+	for (size_t f = 0; f * VKCKPT_FRAME < count; f++)	// frames that are not in the mask may be holes: not to be touched
+		if (size_t begin = f * VKCKPT_FRAME; p.mask & 1u << f)
+			memcpy(copy + begin, from + begin, count - begin < VKCKPT_FRAME ? count - begin : VKCKPT_FRAME);
 	memset(copy + count, 0, VKCKPT_CHUNK - count);
+	(void)wipe_secrets(ck, from, count, copy);
 	return copy;
 }
 

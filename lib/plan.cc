@@ -1,5 +1,5 @@
 // Which frames go into the image: those of RAM that were ever touched (holes of the file behind it are not) and that the vkernel does not
-// call free; every frame of a region. The list is whole before the first chunk is encoded, because only the coordinating vCPU may
+// call free or secret; every frame of a region. The list is whole before the first chunk is encoded, because only the coordinating vCPU may
 // call hooks, and so that workers take their share with one atomic addition. QUIET.
 #include "lib/plan.h"
 
@@ -72,6 +72,8 @@ uint16_t live_mask(struct vkckpt &ck, Extents &extents, uint64_t skip, uint64_t 
 		stats.frames_total++;
 		if (state[f] == VKCKPT_FRAME_FREE)
 			stats.frames_free++;
+		else if (state[f] == VKCKPT_FRAME_SECRET)
+			stats.frames_secret++;
 		else if (!extents.touched(first + f))
 			stats.frames_hole++;
 		else

@@ -30,11 +30,11 @@ void hook_kick(void *) { host_kick_all(); }
 void hook_frame_states(void *, unsigned, uint64_t first, unsigned count, uint8_t *state, uint8_t *page_class)
 {
 	static constexpr uint8_t kClass[] = {VKCKPT_CLASS_FREE, VKCKPT_CLASS_KERNEL, VKCKPT_CLASS_PAGETABLE,
-	    VKCKPT_CLASS_ANON, VKCKPT_CLASS_CACHE};
+	    VKCKPT_CLASS_ANON, VKCKPT_CLASS_CACHE, VKCKPT_CLASS_ANON};
 	const MemState &m = *kernel().mem;
 	for (unsigned i = 0; i < count; i++) {
 		FrameUse use = first + i < m.frame_count ? m.frame[first + i].use : FrameUse::kFree;
-		state[i] = use == FrameUse::kFree ? VKCKPT_FRAME_FREE : VKCKPT_FRAME_LIVE;
+		state[i] = use == FrameUse::kFree ? VKCKPT_FRAME_FREE : use == FrameUse::kSecret ? VKCKPT_FRAME_SECRET : VKCKPT_FRAME_LIVE;
 		page_class[i] = kClass[unsigned(use)];
 	}
 }

@@ -132,6 +132,12 @@ long CkptFile::ioctl(Thread &t, uint32_t request, uint64_t arg)
 		if (arg != VKDEV_EXIT && arg != VKDEV_GO_ON)
 			return -EINVAL;
 		return checkpoint(t, arg == VKDEV_EXIT ? CkptAction::kExit : CkptAction::kContinue);
+	case VKDEV_SECRET: {
+		struct vkdev_secret range;
+		if (const long r = copy_in(thread_space(t), arg, &range, sizeof range); r < 0)
+			return r;
+		return thread_space(t).make_secret(range.address, range.bytes);
+	}
 	default: return -ENOTTY;
 	}
 }

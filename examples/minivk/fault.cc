@@ -25,7 +25,8 @@ vpte_t load(vpte_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 
 Frame copy_of(Frame from)
 {
-	Frame f = frame_alloc(FrameUse::kAnon);
+	const bool secret = from != kNoFrame && frame_use(from) == FrameUse::kSecret;
+	Frame f = frame_alloc(secret ? FrameUse::kSecret : FrameUse::kAnon);
 	if (f != kNoFrame && from != kNoFrame && from != kernel().zero_frame)
 		memcpy(frame_ptr(f), frame_ptr(from), kPage);
 	return f;
@@ -158,7 +159,7 @@ void AddressSpace::fault_around(const Mapping &m, uint64_t va)
 FaultResult AddressSpace::break_sharing(const Mapping &m, vpte_t *slot, uint64_t va)
 {
 	Frame f = (load(slot) & VPTE_FRAME) / kPage;
-	if (m.shared || (frame_use(f) == FrameUse::kAnon && frame_refs(f) == 1)) {
+	if (m.shared || (frame_is_private(f) && frame_refs(f) == 1)) {
 		__atomic_fetch_or(slot, VPTE_RW, __ATOMIC_ACQ_REL);
 		return kOk;
 	}
@@ -167,6 +168,22 @@ FaultResult AddressSpace::break_sharing(const Mapping &m, vpte_t *slot, uint64_t
 		return kNoMemory;
 	install(slot, copy, va, leaf_bits(m, true));
 	return kOk;
+}
+
+long AddressSpace::make_secret(uint64_t va, uint64_t bytes)
+{
+	if (va % kPage || bytes % kPage || bytes == 0 || va >= VM_MAX_USER_ADDRESS || bytes > VM_MAX_USER_ADDRESS - va)
+		return -EINVAL;
+	for (uint64_t at = va; at < va + bytes; at += kPage) {
+		const Mapping *m = find(at);
+		if (!m || m->shared || !touch(at, Access::kWrite))
+			return -EFAULT;
+		const Frame f = (load(leaf(at, false)) & VPTE_FRAME) / kPage;
+		if (!frame_is_private(f) || frame_refs(f) != 1)
+			return -EFAULT;
+		frame_set_use(f, FrameUse::kSecret);
+	}
+	return 0;
 }
 
 char *AddressSpace::touch(uint64_t va, Access access)

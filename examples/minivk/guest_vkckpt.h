@@ -29,6 +29,13 @@
  * EINTR: a signal came, the checkpoint may still take place; otherwise the reason why no image was made.
  */
 #define VKDEV_CHECKPOINT	_IO('k', 5)
+/*
+ * No image will hold these pages: a private writable mapping of this process, page-aligned, for keys. After a thaw they read as
+ * zeros (the generation tells), in the vkernel that goes on they are unchanged. A child's copies are secret as well. Until they are unmapped;
+ * an exec ends it. Fails with EINVAL or EFAULT.
+ */
+struct vkdev_secret { unsigned long long address, bytes; };
+#define VKDEV_SECRET		_IOW('k', 6, struct vkdev_secret)
 #define VKDEV_EXIT		1
 #define VKDEV_GO_ON		2
 #define VKDEV_RESUMED		0

@@ -140,6 +140,7 @@ void frame_unref(Frame f)
 
 uint32_t frame_refs(Frame f) { return info(f)->refs; }
 FrameUse frame_use(Frame f) { return info(f)->use; }
+void frame_set_use(Frame f, FrameUse use) { info(f)->use = use; }
 uint64_t frames_free() { return kernel().mem->free_frames; }
 uint64_t frames_total() { return kernel().mem->frame_count; }
 bool kernel_memory_ok() { return kernel().mem->free_frames > kernel().mem->reserve / 2; }

@@ -22,7 +22,8 @@ constexpr uintptr_t kRamBase = 0x100000000000;	// 16 TiB: free in every static x
 using Frame = uint64_t;				// frame number in RAM
 constexpr Frame kNoFrame = ~0ull;
 
-enum class FrameUse : uint8_t { kFree, kKernel, kPageTable, kAnon, kFile };
+// kAnon and kSecret belong to a process; of kSecret no image holds the content.
+enum class FrameUse : uint8_t { kFree, kKernel, kPageTable, kAnon, kFile, kSecret };
 
 // All under the kernel lock. Reference counted (copy-on-write, shared file pages); freed at 0.
 // Guest and file frames are refused while the kernel's reserve would be touched: kNoFrame means "out of memory".
@@ -31,6 +32,8 @@ void frame_ref(Frame);
 void frame_unref(Frame);
 uint32_t frame_refs(Frame);
 FrameUse frame_use(Frame);
+void frame_set_use(Frame, FrameUse);	// kAnon, kSecret
+inline bool frame_is_private(Frame f) { return frame_use(f) == FrameUse::kAnon || frame_use(f) == FrameUse::kSecret; }
 uint64_t frames_free();
 uint64_t frames_total();
 inline void *frame_ptr(Frame f) { return reinterpret_cast<void *>(kRamBase + f * kPage); }

@@ -121,7 +121,7 @@ void AddressSpace::protect_range(uint64_t from, uint64_t to, uint32_t prot, bool
 				next |= VPTE_V;
 			if (!(prot & 4))
 				next |= VPTE_NX;
-			if ((prot & 2) && (shared || (frame_refs(f) == 1 && frame_use(f) == FrameUse::kAnon)))
+			if ((prot & 2) && (shared || (frame_refs(f) == 1 && frame_is_private(f))))
 				next |= VPTE_RW;
 		} while (!__atomic_compare_exchange_n(slot, &old, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 		bool less = (old & VPTE_V & ~next) || (old & VPTE_RW & ~next) || (next & VPTE_NX & ~old);

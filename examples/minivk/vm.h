@@ -45,6 +45,9 @@ public:
 	// The frame behind an address, faulted in for this access: a kernel pointer to the byte, or null.
 	char *touch(uint64_t va, Access);
 
+	// No image will hold these pages: own frames of private mappings, faulted in. 0, -EINVAL, -EFAULT.
+	long make_secret(uint64_t va, uint64_t bytes);
+
 	const Mapping *find(uint64_t va) const;
 	const KMap<uint64_t, Mapping> &mappings() const { return mappings_; }
 	uint64_t mapped_bytes() const { return mapped_bytes_; }

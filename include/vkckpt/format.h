@@ -336,7 +336,8 @@ struct vkckpt_f_stats {
 	uint64_t quiesce_ns, walk_ns, write_ns;
 	uint32_t workers;		/* threads that encoded; 0: not told */
 	uint32_t codec;			/* enum vkckpt_codec that was tried; 0: not told */
-	uint64_t reserved[4];
+	uint64_t reserved[3];
+	uint64_t frames_secret;		/* left out because no image may hold them */
 };
 
 /*

@@ -46,6 +46,15 @@ struct vkckpt_region {
 	uint64_t size_bytes;
 };
 
+/*
+ * Bytes of RAM or of a region that no image may hold (keys, the state of a random number generator): zeros in the image and after a
+ * thaw, unchanged in the vkernel that goes on. Hook thawed fills them anew. For whole frames that come and go: VKCKPT_FRAME_SECRET.
+ */
+struct vkckpt_secret {
+	void *address;
+	uint64_t size_bytes;
+};
+
 /* One vpagetable mapping of a vmspace, and the vmspace. */
 typedef struct vkckpt_f_mapping vkckpt_mapping;
 struct vkckpt_vmspace {
@@ -57,7 +66,11 @@ struct vkckpt_vmspace {
 };
 
 /* What the vkernel knows of a frame. Only this drops a frame from the image. */
-enum vkckpt_frame_state { VKCKPT_FRAME_LIVE = 0, VKCKPT_FRAME_FREE = 1 };
+enum vkckpt_frame_state {
+	VKCKPT_FRAME_LIVE = 0,
+	VKCKPT_FRAME_FREE = 1,		/* nobody reads it before it is written: left out */
+	VKCKPT_FRAME_SECRET = 2		/* no image may hold it: left out; zeros after a thaw, unchanged in the vkernel that goes on */
+};
 
 /* A class of devices: the same few functions for every device of it. `device` is the vkernel's own pointer. */
 enum vkckpt_policy {
@@ -229,8 +242,11 @@ struct vkckpt_config {
 	uint32_t codec;			/* of RAM: VKCKPT_CODEC_LZ4 or _RAW of vkckpt/format.h; 0: LZ4 */
 	const struct vkckpt_crypto *crypto;	/* with make_key: images are sealed. Copied; what arg points to must stay. NULL, or without
 					   make_key: in clear */
+	const struct vkckpt_secret *secrets;	/* each inside one segment or region; up to VKCKPT_MAX_SECRETS */
+	size_t secret_count;
 };
 #define VKCKPT_MAX_WORKERS 64u
+#define VKCKPT_MAX_SECRETS 64u
 
 /*
  * Blocks SIGCKPT, SIGCKPTEXIT and SIGTHAW in the calling thread: the first thing main does, so that a signal that comes

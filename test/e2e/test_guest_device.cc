@@ -4,9 +4,11 @@
 #include <csignal>
 #include <filesystem>
 
+#include "test/e2e/command_util.h"
 #include "test/e2e/place.h"
 
 using namespace vktest;
+using command_test::JsonReader;
 
 namespace {
 
@@ -107,6 +109,28 @@ TEST_CASE("a guest that asks is told when there is no image", "[guest]")
 	CHECK(o.status == 1);
 	CHECK(o.out == "asked: No such file or directory\n");
 	CHECK(has(o.err, "(NOT_FOUND)"));
+}
+
+TEST_CASE("what a guest calls secret is in no image, and unchanged in the vkernel that goes on", "[guest]")
+{
+	constexpr int kSeed = 4711;
+	auto key = [](int seed) {
+		std::string text;
+		for (int i = 0; i < 64; i++)
+			text += char(33 + (seed * 31 + i * i * 7 + i) % 90);
+		return text;
+	};
+	Place place;
+	Child child = boot(place, {"/ckptdev", "secret", std::to_string(kSeed)}, {"--codec", "raw"});
+	REQUIRE(child->expect("there there\n"));
+	REQUIRE(place.tool({"checkpoint", "vk"}).status == 0);
+	CHECK(!has(contents(place.image()), key(kSeed)));
+	CHECK(has(contents(place.image()), key(kSeed + 1)));
+	CHECK(JsonReader::parse(place.tool({"info", "--json", place.image()}).out)["statistics"]["frames_secret"].number() == 3);
+	REQUIRE(place.tool({"suspend", "vk"}).status == 0);
+	CHECK(!has(contents(place.image()), key(kSeed)));
+	CHECK(child->end().out == "there there\n");
+	CHECK(place.thawed().out == "gone there\nthe child's is gone\n");
 }
 
 TEST_CASE("two guest processes ask at once and one is told that it is busy or both are served", "[guest]")

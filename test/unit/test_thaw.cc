@@ -1,5 +1,9 @@
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+
+#include <vkckpt/image.h>
+
 #include <errno.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -412,4 +416,62 @@ TEST_CASE("a context whose stack would not be in the image refuses the checkpoin
 	REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_RESUMED);	// from the test's own stack
 	CHECK(v.last_resumed.reason == VKCKPT_R_BAD_ARGUMENT);
 	CHECK_FALSE(exists(v.image));
+}
+
+TEST_CASE("secrets are in no image, in RAM and in regions, to the byte, and the vkernel that goes on keeps them")
+{
+	Vkernel v;
+	v.regions.push_back({ "bss", region_memory, sizeof region_memory });
+	v.make_ram();
+	memset(v.ram(), 'r', 8 * 4096);
+	memset(region_memory, 'b', sizeof region_memory);
+	const struct vkckpt_secret secrets[] = {
+		{ v.ram() + 4090, 12 },				// over the end of a frame
+		{ region_memory + 65530, 12 },			// over the end of a chunk
+		{ region_memory + sizeof region_memory - 1, 1 },
+	};
+	v.config.secrets = secrets;
+	v.config.secret_count = 3;
+	v.hooks.frame_states = [](void *, unsigned, uint64_t first, unsigned count, uint8_t *state, uint8_t *) {
+		for (unsigned i = 0; i < count; i++)
+			state[i] = first + i == 5 ? VKCKPT_FRAME_SECRET : VKCKPT_FRAME_LIVE;
+	};
+	REQUIRE(v.arm() == 0);
+	REQUIRE(v.request(VKCKPT_ACTION_CONTINUE) == VKCKPT_RESUMED);
+	CHECK(std::count(v.ram(), v.ram() + 8 * 4096, 'r') == 8 * 4096);
+	CHECK(std::count(region_memory, std::end(region_memory), 'b') == sizeof region_memory);
+	struct vkckpt_image *image = nullptr;
+	REQUIRE(vkckpt_image_open(v.image.c_str(), &image, &v.err) == 0);
+	CHECK(vkckpt_image_stats(image)->frames_secret == 1);
+	vkckpt_image_close(image);
+	v.die();
+	memset(region_memory, 'x', sizeof region_memory);
+	REQUIRE(v.thaw(v.image) == 0);
+	auto zeros = [](const uint8_t *p, size_t count) { return std::count(p, p + count, 0) == (long)count; };
+	CHECK(std::count(v.ram(), v.ram() + 8 * 4096, 'r') == 7 * 4096 - 12);
+	CHECK(zeros(v.ram() + 4090, 12));
+	CHECK(zeros(v.ram() + 5 * 4096, 4096));
+	CHECK(std::count(region_memory, std::end(region_memory), 'b') == sizeof region_memory - 13);
+	CHECK(zeros(region_memory + 65530, 12));
+	CHECK(zeros(std::end(region_memory) - 1, 1));
+}
+
+TEST_CASE("a secret must lie inside RAM or a region")
+{
+	Vkernel v;
+	v.regions.push_back({ "bss", region_memory, sizeof region_memory });
+	v.make_ram();
+	struct vkckpt_secret secret = { region_memory + 10, sizeof region_memory - 9 };
+	v.config.secrets = &secret;
+	v.config.secret_count = 1;
+	CHECK(v.arm() == -EINVAL);
+	CHECK(std::string(v.err.subject).find("secrets") == 0);
+	secret = { v.ram() - 1, 2 };
+	CHECK(v.arm() == -EINVAL);
+	secret = { v.ram(), 0 };
+	CHECK(v.arm() == -EINVAL);
+	v.config.secrets = nullptr;
+	CHECK(v.arm() == -EINVAL);
+	v.config.secret_count = VKCKPT_MAX_SECRETS + 1;
+	CHECK(v.arm() == -ENOBUFS);
 }
