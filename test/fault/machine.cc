@@ -13,7 +13,7 @@
 
 namespace machine {
 
-std::string disk_name(unsigned i) { return "/sim/disks/disk" + std::to_string(i); }
+std::string disk_name(unsigned i) { return "/sim/disks/disk" + std::to_string(i) + ".img"; }
 
 simfs::World fresh_world(unsigned disks)
 {

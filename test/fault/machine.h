@@ -18,7 +18,7 @@ namespace machine {
 
 constexpr uint64_t kRam = 0x310000000000, kRamBytes = 4 * 4096;
 const char kImage[] = "/sim/images/vk.ckpt";
-std::string disk_name(unsigned i);	// "/sim/disks/disk0"
+std::string disk_name(unsigned i);	// "/sim/disks/disk0.img"
 
 // The host as it is before anything: `disks` disks that were never booted.
 simfs::World fresh_world(unsigned disks);

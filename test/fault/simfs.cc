@@ -19,6 +19,7 @@
 namespace simfs {
 
 World *world;
+bool (*interfere)(long, const long *, const std::string &, long *);
 void (*before_call)(long);
 void (*after_call)(uint64_t);
 Lie lie;
@@ -395,10 +396,40 @@ bool by_shared_path(long number, const long *a)
 	return false;
 }
 
+bool can_fail(long number)
+{
+	switch (number) {
+	case SYS_close: case SYS_munmap: case SYS_getpid: case SYS_getuid: case SYS_rt_sigaction: case SYS_rt_sigprocmask: case SYS_futex:
+	case SYS_sched_yield: case SYS_clock_gettime: case SYS_kill: case SYS_rt_sigtimedwait: case SYS_uname: case SYS_sched_getaffinity:
+		return false;
+	}
+	return true;
+}
+
+// What a call is about.
+std::string subject(long number, const long *a)
+{
+	switch (number) {
+	case SYS_openat: return path_at(a[1]);
+	case SYS_renameat2: return path_at(a[3]);
+	case SYS_rename: return path_at(a[1]);
+	case SYS_stat: case SYS_lstat: case SYS_unlink: case SYS_readlink: case SYS_statfs: return path_at(a[0]);
+	}
+	if (!takes_fd(number) || !ours(a[0]))
+		return "";
+	const OpenFile &file = file_of(a[0]);
+	for (const auto &[name, values] : world->names)
+		if (file.inode && values.back() == file.inode)
+			return name;
+	return file.path;
+}
+
 }  // namespace
 
 bool call(long number, const long *a, long *result)
 {
+	if (interfere && can_fail(number) && interfere(number, a, subject(number, a), result))
+		return true;
 	bool by_fd = takes_fd(number) && ours(a[0]);
 	if (before_call && (by_fd ? shows(number, a) : by_shared_path(number, a)))
 		before_call(number);

@@ -60,6 +60,8 @@ struct World {
 };
 
 extern World *world;			// null: no call goes here
+// Asked before every call that can fail, with what it is about (a path, "" for memory and chance); true: it does, with *result.
+extern bool (*interfere)(long number, const long *arguments, const std::string &path, long *result);
 extern void (*before_call)(long number);	// told before every call that other processes could notice
 extern void (*after_call)(uint64_t result);	// and what came of any call: the number, and a digest of what was read
 enum class Lie { none, files, folders, locks };

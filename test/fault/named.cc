@@ -1,0 +1,246 @@
+// Every fault point of every operation, made to fail in every way, on the simulated host: each time it is passed the call returns an
+// error, is interrupted, does half of its work, or the process dies there. Afterwards the operation was done, or it has said why not and
+// all is as before: the vkernel runs on and suspends the next time. Then the process ends, and somebody can go on, but never two.
+// A process that is stopped there for any time while others go on is what the explorer does (explorer.cc).
+#include <catch2/catch.hpp>
+
+#include <cerrno>
+#include <csetjmp>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <set>
+#include <sys/syscall.h>
+
+#include "test/fault/machine.h"
+#include "test/fault/points.h"
+
+using namespace machine;
+using simfs::World;
+
+namespace {
+
+constexpr int kKill = 1000, kHalf = 1001;
+constexpr unsigned kMostTimes = 6;		// a point that is passed more often in one operation is the same loop
+const int kFaults[] = { EIO, ENOSPC, EINTR, EMFILE, ENOMEM, EINVAL, kHalf, kKill };
+
+// What interferes, and what was seen.
+struct Plan {
+	std::string point;		// "": only look
+	unsigned time;			// from 1
+	int fault;
+	bool done;
+	std::map<std::string, unsigned> seen;
+} plan;
+jmp_buf killed;
+
+bool interfere(long number, const long *a, const std::string &path, long *result)
+{
+	std::string name = points::name_of(number, a, path);
+	if (++plan.seen[name] != plan.time || name != plan.point)
+		return false;
+	plan.done = true;
+	if (plan.fault == kKill)
+		longjmp(killed, 1);
+	if (plan.fault == kHalf) {
+		if ((number != SYS_write && number != SYS_pwrite64 && number != SYS_pread64 && number != SYS_read) || a[2] < 2)
+			return false;
+		long half[6] = { a[0], a[1], a[2] / 2, a[3], a[4], a[5] };
+		simfs::interfere = nullptr;
+		simfs::call(number, half, result);
+		simfs::interfere = interfere;
+		return true;
+	}
+	*result = -plan.fault;
+	return true;
+}
+
+struct Operation {
+	unsigned bit;
+	const char *name;
+	std::function<void(Machine &)> before;
+	std::function<int(Machine &)> during;
+};
+
+void must(int r)
+{
+	if (r != 0)
+		FAIL("an operation failed without a fault: " << r);
+}
+
+void begin_armed(Machine &m)
+{
+	must(m.boot(1));
+	must(m.arm());
+	m.content = m.disks();
+}
+
+void suspended(Machine &)
+{
+	Machine m;
+	begin_armed(m);
+	must(m.capture(VKCKPT_ACTION_EXIT));
+	simfs::world->end_process(simfs::world->process);
+}
+
+const std::vector<Operation> kOperations = {
+	{ points::kBoot, "boot", [](Machine &) {}, [](Machine &m) { return m.boot(1); } },
+	{ points::kEnd, "orderly end", [](Machine &m) { must(m.boot(1)); }, [](Machine &m) { m.shutdown(); return 0; } },
+	{ points::kDiscard, "discard", suspended, [](Machine &) { return discard(0); } },
+	{ points::kSuspend, "suspend", [](Machine &m) {
+		simfs::world->put(kImage, "old");
+		begin_armed(m);
+	}, [](Machine &m) { return m.capture(VKCKPT_ACTION_EXIT); } },
+	{ points::kCheckpoint, "checkpoint", [](Machine &m) {
+		begin_armed(m);
+		must(m.capture(VKCKPT_ACTION_CONTINUE));
+	}, [](Machine &m) { return m.capture(VKCKPT_ACTION_CONTINUE); } },
+	{ points::kThaw, "thaw", suspended, [](Machine &m) { return m.thaw(); } },
+	{ points::kClone, "clone", suspended, [](Machine &m) { return m.thaw(kImage, "clone"); } },
+};
+
+// Names and contents, without what a process that died may leave behind.
+std::map<std::string, std::string> lasting(const World &w)
+{
+	std::map<std::string, std::string> all;
+	for (const auto &[name, values] : w.names)
+		if (values.back() && !name.starts_with("/proc") && !name.ends_with(".new") && !name.ends_with(".part"))
+			all[name] = w.inodes.at(values.back()).data;
+	return all;
+}
+
+// Thaws, and nobody after it; or boots, and no thaw after it. "": all is well.
+std::string goes_on(World host, bool must_boot)
+{
+	for (bool thaw : { true, false }) {
+		World w = host;
+		simfs::world = &w;
+		w.process = 50;
+		Machine first;
+		int r = thaw ? first.thaw() : first.boot(1);
+		if (r != 0)
+			continue;
+		if (thaw && first.content != first.disks())
+			return "thawed on other disks";
+		first.run("somebody went on");
+		w.process = 51;
+		Machine second;
+		bool frozen = must_boot;	// an image of a checkpoint that continued has a disk of its own
+		if (!frozen && (second.boot(1) == 0 || second.thaw() == 0))
+			return "two run";
+		w.end_process(50);
+		if (Machine third; !frozen && third.thaw() == 0)
+			return "thawed twice, or after a boot";
+		if (!must_boot || !thaw)
+			return "";
+	}
+	return "nobody goes on";
+}
+
+struct Run {
+	bool reached = false;
+	std::string wrong;
+};
+
+// The operation said that it failed: why, all is as before, and it works the next time.
+std::string look_again(const Operation &op, Machine &m, const std::map<std::string, std::string> &before)
+{
+	if (m.err.reason == 0)
+		return "an error without a reason";
+	// A file that could not be removed stays; a boot that fails may have made the sidecar, which says nothing yet.
+	if (lasting(*simfs::world) != before && op.bit != points::kBoot && plan.point.find("unlink") == std::string::npos)
+		return "it failed and something is different: " + std::string(m.err.message);
+	if (int r = op.during(m); r != 0)
+		return "it does not work the next time: " + std::string(m.err.message);
+	return "";
+}
+
+Run run_once(const Operation &op, const std::string &point, unsigned time, int fault)
+{
+	World host = fresh_world(1);
+	simfs::world = &host;
+	Run run;
+	auto machine = std::make_unique<Machine>();
+	Machine &m = *machine;
+	op.before(m);
+	std::map<std::string, std::string> before = lasting(host);
+	plan = { point, time, fault, false, {} };
+	if (setjmp(killed) == 0) {
+		simfs::interfere = interfere;
+		int r = op.during(m);
+		simfs::interfere = nullptr;
+		if (r != 0 && op.bit == points::kDiscard)
+			r = op.during(m), run.wrong = r ? "no second discard" : "";
+		else if (r != 0)
+			run.wrong = look_again(op, m, before);
+	} else {
+		simfs::interfere = nullptr;
+		m.forget();
+	}
+	run.reached = plan.done;
+	host.end_process(host.process);
+	if (run.wrong.empty())
+		run.wrong = goes_on(host, op.bit == points::kCheckpoint);
+	simfs::world = &host;
+	machine.reset();
+	simfs::world = nullptr;
+	simfs::drop_memory();
+	return run;
+}
+
+// Every call of the operation, each as often as it is made, and what a fault leads to besides.
+void try_all(const Operation &op, std::map<std::string, unsigned> &reached, unsigned &tried)
+{
+	Run clean = run_once(op, "", 0, 0);
+	INFO(op.name << ": " << clean.wrong);
+	REQUIRE(clean.wrong.empty());
+	std::set<std::string> begun, todo;
+	auto note = [&] {
+		for (const auto &[name, count] : plan.seen)
+			if (!begun.count(name))
+				todo.insert(name);
+	};
+	for (note(); !todo.empty();) {
+		std::string point = *todo.begin();
+		todo.erase(point);
+		begun.insert(point);
+		reached[point] |= op.bit;
+		bool again = true;
+		for (unsigned time = 1; time <= kMostTimes && again; time++)
+			for (int fault : kFaults) {
+				Run run = run_once(op, point, time, fault);
+				again = run.reached;
+				tried += run.reached;
+				if (!run.wrong.empty())
+					FAIL_CHECK(op.name << ": " << point << " time " << time << " fault " << fault << ": " << run.wrong);
+				note();
+				if (!again)
+					break;
+			}
+	}
+}
+
+}  // namespace
+
+TEST_CASE("every named fault point fails in every way", "[points]")
+{
+	unsigned tried = 0, pairs = 0;
+	std::map<std::string, unsigned> reached;	// in which operations
+	for (const Operation &op : kOperations)
+		try_all(op, reached, tried);
+	// The table and the library say the same.
+	for (const auto &[name, operations] : reached) {
+		const points::Point *p = points::find(name);
+		INFO(name << ": passed in operations " << operations);
+		CHECK((p && (operations & ~p->operations) == 0));
+		pairs += (unsigned)__builtin_popcount(operations);
+	}
+	unsigned number = 0;
+	for (const points::Point *p = points::begin(); p != points::end(); p++) {
+		INFO(p->number << " " << p->name << ": reached in operations " << reached[p->name] << " of " << p->operations);
+		CHECK((reached[p->name] & p->operations) == p->operations);
+		CHECK(p->number == ++number);
+	}
+	printf("fault points: %zu, passed %u times in %zu operations, %u faults tried\n", reached.size(), pairs, kOperations.size(), tried);
+	CHECK(tried > 1500);
+}

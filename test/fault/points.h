@@ -1,0 +1,29 @@
+// The fault points: every place at which the library asks the host for something that the host can refuse, by number and name, and the
+// operations that pass it. The one table is in points.cc; test/fault/named.cc makes each of them fail in every way and holds the table
+// against what the library does: a call without a name fails the test, and so does a point that nothing reaches.
+#ifndef VKCKPT_TEST_POINTS_H
+#define VKCKPT_TEST_POINTS_H
+
+#include <string>
+
+namespace points {
+
+enum Operation : unsigned {
+	kBoot = 1, kEnd = 2, kDiscard = 4, kSuspend = 8, kCheckpoint = 16, kThaw = 32, kClone = 64, kAll = 127
+};
+
+struct Point {
+	unsigned number;		// stable
+	const char *name;		// OBJECT.VERB
+	unsigned operations;
+};
+
+const Point *begin();
+const Point *end();
+const Point *find(const std::string &name);	// null: there is none
+
+// "sidecar.new.sync": the name of a call, path: what it is about.
+std::string name_of(long number, const long *arguments, const std::string &path);
+
+}  // namespace points
+#endif
