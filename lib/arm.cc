@@ -388,6 +388,8 @@ Status look_for_room(struct vkckpt &ck, struct vkckpt_run_entry &entry)
 {
 	if (!ck.image_path[0])
 		return success();
+	if (ck.run.image_is_shared())	// the last to be suspended would replace the image of the other
+		entry.warning_reason = VKCKPT_R_IMAGE_IN_USE;
 	if (ck.config.reserve_image)
 		return reserve_room(ck, entry.estimate_bytes);
 	char folder[VKCKPT_MAX_PATH + 1];

@@ -77,7 +77,7 @@ constexpr ReasonText kReasons[] = {
 	    "it runs on unharmed; ask again when it is less busy, or raise quiesce_timeout_ns" },
 	{ R(HOOK_FAILED), "the vkernel refused", "see the reason it gave; it runs on unharmed" },
 	{ R(VETOED), "a guest process vetoed the checkpoint", "ask again later, or stop that process" },
-	{ R(IMAGE_IN_USE), "another capture is writing this image", "wait for it, or give the image another name" },
+	{ R(IMAGE_IN_USE), "another vkernel writes its image to this file", "wait for it, or give the image another name" },
 
 	{ R(NO_SPACE), "no space is left for the image", "free space there or choose another place; the old image is intact and the vkernel runs on" },
 	{ R(IO_ERROR), "the host reported an input or output error", "check the disk and the host's log" },

@@ -72,7 +72,8 @@ struct DirEntry {	// struct linux_dirent64
 	char name[];
 };
 
-void remove_dead_entries(const char *dir_path, const char *name)
+// Calls f(dir, file name) for every file of the directory.
+template <class F> void each_file(const char *dir_path, F f)
 {
 	long dir = sys_open(dir_path, O_RDONLY | O_DIRECTORY);
 	if (dir < 0)
@@ -81,11 +82,38 @@ void remove_dead_entries(const char *dir_path, const char *name)
 	for (long got; (got = sys_call(SYS_getdents64, dir, (long)buffer, sizeof buffer)) > 0;)
 		for (long at = 0; at < got;) {
 			const DirEntry *e = reinterpret_cast<const DirEntry *>(buffer + at);
-			if (is_entry_of(e->name, name))
-				remove_if_dead((int)dir, e->name);
+			f((int)dir, e->name);
 			at += e->bytes;
 		}
 	sys_close((int)dir);
+}
+
+void remove_dead_entries(const char *dir_path, const char *name)
+{
+	each_file(dir_path, [&](int dir, const char *file) {
+		if (is_entry_of(file, name))
+			remove_if_dead(dir, file);
+	});
+}
+
+// The entry of a vkernel that is alive, has this image path, and is not at its end.
+bool wants_image(int dir, const char *file, const char *image_path)
+{
+	long fd = sys_openat(dir, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return false;
+	struct flock lock;
+	memset(&lock, 0, sizeof lock);
+	lock.l_type = F_WRLCK;
+	char path[sizeof vkckpt_run_entry::image_path];
+	uint32_t phase = 0;
+	bool wants = sys_fcntl((int)fd, F_OFD_GETLK, (long)&lock) == 0 && lock.l_type != F_UNLCK &&
+	    pread_all((int)fd, path, sizeof path, offsetof(struct vkckpt_run_entry, image_path)) == (long)sizeof path &&
+	    pread_all((int)fd, &phase, sizeof phase, offsetof(struct vkckpt_run_entry, phase)) == (long)sizeof phase &&
+	    phase != VKCKPT_PHASE_EXITING;
+	sys_close((int)fd);
+	path[sizeof path - 1] = 0;
+	return wants && text_equal(path, image_path);
 }
 
 Status lock_for_life(int fd, const char *path)
@@ -150,6 +178,24 @@ Status RunEntry::open(const char *run_dir, const char *name, void *page)
 	if (!s.ok())
 		withdraw();
 	return s;
+}
+
+bool RunEntry::image_is_shared() const
+{
+	if (fd_ < 0 || !entry_->image_path[0])
+		return false;
+	const char *own = path_;
+	for (const char *p = path_; *p; p++)
+		if (*p == '/')
+			own = p + 1;
+	char dir[sizeof path_];
+	Text(dir, sizeof dir).add(path_, (size_t)(own - path_));
+	bool shared = false;
+	each_file(dir, [&](int fd, const char *file) {
+		if (*file != '.' && !text_equal(file, own) && wants_image(fd, file, entry_->image_path))
+			shared = true;
+	});
+	return shared;
 }
 
 void RunEntry::publish()

@@ -19,6 +19,9 @@ public:
 	// page: 4096 zeroed bytes of the arena. run_dir null: not published.
 	Status open(const char *run_dir, const char *name, void *page);
 	struct vkckpt_run_entry *words() { return entry_; }
+	// Another living vkernel of this run directory writes its image to the path of ours. ARM or THAW, once our own path is entered:
+	// of two that start at the same time at least one sees the other.
+	bool image_is_shared() const;
 	void publish();			// the magic last: from now on it is an entry
 	void withdraw();		// removes it
 

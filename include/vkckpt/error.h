@@ -32,7 +32,7 @@ enum vkckpt_reason {
 	VKCKPT_R_CLONE_EXISTS = 70, VKCKPT_R_CLONE_DEVICE = 71,
 	/* capture */
 	VKCKPT_R_QUIESCE_TIMEOUT = 80, VKCKPT_R_HOOK_FAILED = 81, VKCKPT_R_VETOED = 82,
-	VKCKPT_R_IMAGE_IN_USE = 83,	/* another capture writes NAME.part */
+	VKCKPT_R_IMAGE_IN_USE = 83,	/* another capture writes NAME.part; as a warning: another vkernel has the same path */
 	/* the host */
 	VKCKPT_R_NO_SPACE = 100, VKCKPT_R_IO_ERROR = 101, VKCKPT_R_PERMISSION = 102, VKCKPT_R_NOT_FOUND = 103,
 	VKCKPT_R_NO_MEMORY = 104, VKCKPT_R_SYSTEM = 105

@@ -53,7 +53,7 @@ struct vkckpt_run_entry {	/* 4096 bytes */
 	uint64_t ram_bytes;
 	uint64_t estimate_bytes;	/* an upper bound for the size of an image now */
 	uint32_t on_ckpt;		/* configured enum vkckpt_action */
-	uint32_t warning_reason;	/* enum vkckpt_reason found at arm (no space for an image ...), else 0 */
+	uint32_t warning_reason;	/* enum vkckpt_reason found at arm (no space for an image, another vkernel has the same ...), else 0 */
 	/* the request being served, or the last one */
 	uint32_t phase;			/* enum vkckpt_phase */
 	uint32_t result_reason;		/* of request done_id: 0 committed, else enum vkckpt_reason */

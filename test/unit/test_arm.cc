@@ -1,5 +1,7 @@
 #include <catch2/catch.hpp>
 
+#include <sys/wait.h>
+
 #include <signal.h>
 #include <sys/file.h>
 
@@ -154,6 +156,38 @@ TEST_CASE("an image whose folder is missing is a warning, not an error")
 	CHECK(v.entry().warning_reason == VKCKPT_R_NOT_FOUND);
 	REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_RESUMED);
 	CHECK(v.last_resumed.reason == VKCKPT_R_NOT_FOUND);
+}
+
+TEST_CASE("two vkernels with one image: the second is warned, as long as the first lives and is not suspended")
+{
+	Vkernel v;
+	bool suspends = GENERATE(false, true);
+	int ready[2], go[2];
+	REQUIRE(pipe(ready) == 0);
+	REQUIRE(pipe(go) == 0);
+	pid_t other = fork();
+	if (other == 0) {
+		close(go[1]);
+		char word = 0;
+		v.config.name = "two";
+		if (v.arm() < 0 || (suspends && v.request(VKCKPT_ACTION_EXIT) != VKCKPT_EXIT) || write(ready[1], "r", 1) != 1)
+			_exit(1);
+		(void)!read(go[0], &word, 1);
+		_exit(0);
+	}
+	close(ready[1]);
+	char word = 0;
+	REQUIRE(read(ready[0], &word, 1) == 1);
+	REQUIRE(v.arm() == 0);
+	CHECK(v.entry().warning_reason == (suspends ? VKCKPT_R_NONE : VKCKPT_R_IMAGE_IN_USE));
+	v.disarm();
+	close(go[1]);
+	int status;
+	REQUIRE(waitpid(other, &status, 0) == other);
+	REQUIRE(v.arm() == 0);
+	CHECK(v.entry().warning_reason == 0);
+	close(ready[0]);
+	close(go[0]);
 }
 
 TEST_CASE("an image never replaces what is no file")
