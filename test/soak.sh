@@ -1,7 +1,7 @@
 #!/bin/sh
-# test/soak.sh [CYCLES]: what takes too long for make test. The oracle at every trap of the long programs, then a shell job
-# under load that is suspended and thawed at random moments until there were CYCLES (1000) of them, each run's output
-# compared with that of an undisturbed run.
+# test/soak.sh [CYCLES]: what takes too long for make test. A shell job under load that is suspended and thawed at random
+# moments until there were CYCLES (1000) of them, each run's output compared with that of an undisturbed run; then the
+# oracle at every trap of the long programs. SOAK_SEED=N: the same moments again.
 set -eu
 cd "$(dirname "$0")/.."
 cycles=${1:-1000}
@@ -12,19 +12,17 @@ trap '[ -z "$vk" ] || kill -9 $vk 2>/dev/null; rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM
 export VKCKPT_RUNDIR="$dir/run"
 
-echo "== the oracle at every trap"
-ORACLE_DEEP=1 build/test/e2e/run '*survive*'
-
 job='echo begin $NONCE; mkdir /tmp/a; i=0; while [ $i -lt 40 ]; do i=$((i+1)); seq $i 400 | awk "{ s += \$1 * $i; print s }" | sort -rn |
 tee /tmp/a/$i | sha256sum; done; (cd /tmp && tar cf - a | gzip -9 | gunzip | tar tf - | sort | sha256sum); cat /tmp/a/* | sha256sum; echo end $NONCE'
 
 # boot OUT SIGNAL-MASK...: the job from its start; leg: from the image
-boot() { "$bin/minivk" -n 2 --name soak --image "$dir/soak.ckpt" -e "NONCE=$1" --console "log:$2" -- /bin/sh -c "$job"; }
+boot() { "$bin/minivk" -n 2 --name soak --image "$dir/soak.ckpt" -e "NONCE=$1" --console "log:$2" -- /bin/sh -c "$job" 2>>"$dir/said"; }
 
 boot plain "$dir/plain"
-echo "== $cycles suspends at random moments"
+seed=${SOAK_SEED:-$(date +%s)}
+began=$(date +%s)
+echo "== $cycles suspends at random moments (SOAK_SEED=$seed)"
 done_cycles=0 runs=0
-seed=$(date +%s)
 while [ "$done_cycles" -lt "$cycles" ]; do
 	runs=$((runs + 1))
 	rm -f "$dir/out"
@@ -38,14 +36,15 @@ while [ "$done_cycles" -lt "$cycles" ]; do
 		vk=
 		if [ $status -eq 33 ]; then
 			done_cycles=$((done_cycles + 1))
+			[ $((done_cycles % 100)) -ne 0 ] || echo "   $done_cycles after $(($(date +%s) - began)) s"
 		elif [ $status -eq 0 ]; then
 			break	# it had ended, or ended before it was asked
 		else
-			echo "soak: run $runs ended with status $status after $done_cycles suspends: $(cat "$dir/err")" >&2
+			echo "soak: run $runs ended with status $status after $done_cycles suspends: $(cat "$dir/err"; tail -n 3 "$dir/said")" >&2
 			exit 1
 		fi
 		[ $rc -eq 33 ] || { echo "soak: suspended, but vkckpt said: $(cat "$dir/err")" >&2; exit 1; }
-		"$bin/minivk" --thaw "$dir/soak.ckpt" --console "log:$dir/out" & vk=$!
+		"$bin/minivk" --thaw "$dir/soak.ckpt" --console "log:$dir/out" 2>>"$dir/said" & vk=$!
 	done
 	if ! cmp -s "$dir/plain" "$dir/out"; then
 		echo "soak: run $runs differs from an undisturbed one:" >&2
@@ -54,3 +53,6 @@ while [ "$done_cycles" -lt "$cycles" ]; do
 	fi
 done
 echo "soak: $done_cycles suspends and thaws in $runs runs, every output equal to that of an undisturbed run"
+
+echo "== the oracle at every trap"
+ORACLE_DEEP=1 build/test/e2e/run '*survive*'
