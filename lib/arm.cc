@@ -55,6 +55,9 @@ bool overlap(const void *a, uint64_t a_bytes, const void *b, uint64_t b_bytes)
 const void *ram_start(const struct vkckpt_segment &s) { return static_cast<const uint8_t *>(s.address) + s.skip_bytes; }
 uint64_t ram_bytes(const struct vkckpt_segment &s) { return s.size_bytes - s.skip_bytes; }
 
+// Images of a chain at most; 0: no chain.
+uint32_t chain_limit(const struct vkckpt_config &c) { return c.chain == VKCKPT_CHAIN_OFF ? 0 : c.chain; }
+
 Status check_segments(const struct vkckpt_config &c)
 {
 	if (c.segment_count == 0 || !c.segments)
@@ -151,6 +154,17 @@ Status check_devices(const struct vkckpt_config &c)
 	return success();
 }
 
+Status check_chain(const struct vkckpt_config &c)
+{
+	if (c.chain > VKCKPT_MAX_CHAIN && c.chain != VKCKPT_CHAIN_OFF)
+		return too_many("chain", c.chain);
+	if (chain_limit(c) != 0 && !c.image_path)
+		return bad("chain: its images need names; set image_path");
+	if (c.parent_path && chain_limit(c) == 0)
+		return bad("parent_path: set chain too");
+	return success();
+}
+
 Status check_config(const struct vkckpt_config &c)
 {
 	if (!is_name(c.program))
@@ -179,6 +193,7 @@ Status check_config(const struct vkckpt_config &c)
 		return too_many("workers", c.workers);
 	if (c.codec != 0 && c.codec != VKCKPT_CODEC_RAW && c.codec != VKCKPT_CODEC_LZ4)
 		return bad("codec", c.codec);
+	VK_TRY(check_chain(c));
 	VK_TRY(check_segments(c));
 	VK_TRY(check_regions(c));
 	VK_TRY(check_secrets(c));
@@ -190,6 +205,7 @@ Status check_config(const struct vkckpt_config &c)
 ImageShape shape_of(const struct vkckpt_config &c)
 {
 	ImageShape shape;
+	shape.features = chain_limit(c) != 0 ? VKCKPT_FEATURE_INCREMENTAL : 0;
 	shape.segment_count = (uint32_t)c.segment_count;
 	for (size_t i = 0; i < c.segment_count; i++) {
 		shape.segment[i] = { (uint64_t)c.segments[i].address, c.segments[i].size_bytes };
@@ -231,6 +247,7 @@ size_t memory_bytes(const struct vkckpt_config &c, const ImageShape &shape, unsi
 	bytes += Crew::arena_bytes(workers) + Arena::room(workers * sizeof(GroupBuilder));
 	bytes += (workers - 1) * GroupBuilder::arena_bytes() + Arena::room(workers * size_t{VKCKPT_CHUNK}, 4096);
 	bytes += Arena::room(chunk_count(shape) * sizeof(PlanChunk));
+	bytes += chain_limit(c) != 0 ? lineage_arena_bytes(shape) : 0;
 	return bytes;
 }
 
@@ -284,6 +301,7 @@ void take_memory(struct vkckpt &ck, const struct vkckpt_config &c, const ImageSh
 		(new (&ck.builders[i]) GroupBuilder())->init(arena);
 	ck.copies = static_cast<uint8_t *>(arena.take(workers * size_t{VKCKPT_CHUNK}, 4096));
 	ck.plan = arena.take_array<PlanChunk>(chunk_count(shape));
+	ck.lineage = chain_limit(c) != 0 ? lineage_make(arena, shape, chain_limit(c)) : nullptr;
 }
 
 // --- copying
@@ -312,6 +330,8 @@ Status copy_config(struct vkckpt &ck, const struct vkckpt_config &c, const Birth
 	text_copy(ck.name, sizeof ck.name, c.name);
 	text_copy(ck.program, sizeof ck.program, c.program);
 	VK_TRY(copy_path(ck, c.image_path));
+	if (ck.lineage)
+		VK_TRY(lineage_begin(*ck.lineage, ck.image_path));
 	if (c.build_id) {
 		memcpy(ck.build_id, c.build_id, c.build_id_bytes);
 		ck.build_id_bytes = (uint32_t)c.build_id_bytes;
@@ -334,6 +354,7 @@ Status copy_config(struct vkckpt &ck, const struct vkckpt_config &c, const Birth
 	ck.config.build_id = ck.build_id;
 	ck.config.build_id_bytes = ck.build_id_bytes;
 	ck.config.layout = nullptr;
+	ck.config.parent_path = nullptr;
 	if (!ck.config.codec)
 		ck.config.codec = VKCKPT_CODEC_LZ4;
 	if (!ck.config.quiesce_timeout_ns)
@@ -416,6 +437,7 @@ Status make_entry(struct vkckpt &ck, void *page)
 		e.ram_bytes += ck.segments[i].size_bytes;
 	e.estimate_bytes = estimate_bytes(ck.config);
 	e.on_ckpt = ck.config.on_ckpt;
+	e.chain_limit = chain_limit(ck.config);
 	return look_for_room(ck, e);
 }
 
@@ -443,8 +465,8 @@ void reserve_again(struct vkckpt &ck)
 
 Status context_make(const struct vkckpt_config &given, const Birth &birth, struct vkckpt **out)
 {
-	if (given.size != sizeof given && given.size != offsetof(struct vkckpt_config, crypto) &&
-	    given.size != offsetof(struct vkckpt_config, workers))
+	if (given.size != sizeof given && given.size != offsetof(struct vkckpt_config, chain) &&
+	    given.size != offsetof(struct vkckpt_config, crypto) && given.size != offsetof(struct vkckpt_config, workers))
 		return bad("size", given.size);
 	struct vkckpt_config config = {};	// what a shorter one does not have is 0
 	memcpy(&config, &given, given.size);
@@ -460,6 +482,8 @@ Status context_make(const struct vkckpt_config &given, const Birth &birth, struc
 	Status s = copy_config(*ck, config, birth);
 	if (s.ok() && config.crypto && config.crypto->make_key)
 		s = ck->writer.seal_with(*config.crypto);
+	if (s.ok() && config.parent_path)
+		s = lineage_adopt(*ck->lineage, config.parent_path, shape, config.crypto);
 	if (s.ok())
 		s = make_entry(*ck, page);
 	if (s.ok())
@@ -529,6 +553,14 @@ VK_EXPORT struct vkckpt_uuid vkckpt_generation(const struct vkckpt *ck) { return
 VK_EXPORT uint64_t vkckpt_thaw_count(const struct vkckpt *ck) { return ck->birth.thaw_count; }
 VK_EXPORT uint32_t vkckpt_vcpu_count(const struct vkckpt *ck) { return ck->config.vcpu_count; }
 VK_EXPORT const char *vkckpt_name(const struct vkckpt *ck) { return ck->name; }
+
+VK_EXPORT const char *vkckpt_last_image(const struct vkckpt *ck, uint32_t *chain_length)
+{
+	const struct vkckpt_run_entry *entry = const_cast<struct vkckpt *>(ck)->run.words();
+	if (chain_length)
+		*chain_length = entry->chain_length;
+	return entry->last_image;
+}
 
 VK_EXPORT const struct vkckpt_device *vkckpt_device_at(const struct vkckpt *ck, size_t i)
 {

@@ -12,6 +12,7 @@ template <class T> struct Atomic {
 	void store(T v) { __atomic_store_n(&value_, v, __ATOMIC_RELEASE); }
 	T exchange(T v) { return __atomic_exchange_n(&value_, v, __ATOMIC_SEQ_CST); }
 	T fetch_add(T v) { return __atomic_fetch_add(&value_, v, __ATOMIC_SEQ_CST); }
+	T fetch_and(T v) { return __atomic_fetch_and(&value_, v, __ATOMIC_SEQ_CST); }
 	T fetch_or(T v) { return __atomic_fetch_or(&value_, v, __ATOMIC_SEQ_CST); }
 	// True if it was `expected` and is now `desired`; else `expected` holds what it was.
 	bool swap_if(T &expected, T desired)

@@ -55,6 +55,18 @@ Status commit(struct vkckpt &ck, ImageFile &file)
 	return success();
 }
 
+// What the next image is built on, and what whoever watches may know.
+void note_image(struct vkckpt &ck, const ImageFile &file)
+{
+	if (Lineage *l = ck.lineage) {
+		lineage_commit(*l, file.image_id);
+		uint32_t &warning = ck.run.words()->warning_reason;
+		if (l->warning || warning == VKCKPT_R_PARENT_MISSING || warning == VKCKPT_R_LIMIT)
+			warning = l->warning;
+	}
+	ck.run.committed(file.final, ck.lineage ? ck.lineage->length : 1);
+}
+
 }  // namespace
 
 Status capture_precheck(struct vkckpt &ck)
@@ -69,7 +81,7 @@ Status capture(struct vkckpt &ck)
 	ImageFile file;
 	Status s = image_file_open(ck, file);
 	if (s.ok())
-		s = disks_freeze(ck, file.image_id);
+		s = disks_freeze(ck, file);
 	if (s.ok())
 		s = write_image(ck, file);
 	ck.writer.drop_key();
@@ -81,6 +93,7 @@ Status capture(struct vkckpt &ck)
 		return s;
 	}
 	disks_finish(ck);
+	note_image(ck, file);
 	image_file_finish(file);
 	return s;
 }

@@ -36,6 +36,8 @@ inline bool mask_contiguous(uint16_t mask)
 	uint32_t m = static_cast<uint32_t>(mask) >> mask_first(mask);
 	return (m & (m + 1)) == 0;
 }
+// Chunks of this codec have bytes of their own in the image.
+inline bool has_stored_bytes(uint8_t codec) { return codec != VKCKPT_CODEC_ZERO && codec != VKCKPT_CODEC_PARENT; }
 // Frames of the mask from their places (frame f at base + f * 4096) one after the other to out, and back.
 void frames_gather(void *out, const void *base, uint16_t mask);
 void frames_scatter(void *base, const void *packed, uint16_t mask);

@@ -69,13 +69,18 @@ Status image_file_open(struct vkckpt &ck, ImageFile &file)
 		return success();
 	}
 	file.final = ck.image_path;
+	if (ck.lineage) {
+		VK_TRY(lineage_next(ck));
+		file.final = ck.lineage->path;
+		file.existing = Replacement::Existing::keep;
+	}
 	VK_TRY(check_target(file.final));
 	if (ck.reserve_held) {	// the room set aside at arm is for this
 		Text(file.part, sizeof file.part).add(ck.image_path).add(".reserve");
 		sys_unlink(file.part);
 		ck.reserve_held = 0;
 	}
-	Text(file.part, sizeof file.part).add(ck.image_path).add(".part");
+	Text(file.part, sizeof file.part).add(file.final).add(".part");
 	Result<int> fd = part_create(file.part, kWhere);
 	if (!fd.ok())
 		return fd.status;
@@ -96,7 +101,7 @@ Status image_file_sync(ImageFile &file)
 
 Status image_file_replace(ImageFile &file)
 {
-	return file.stream ? success() : file.replacement.in(file.part, file.final);
+	return file.stream ? success() : file.replacement.in(file.part, file.final, file.existing);
 }
 
 void image_file_revert(ImageFile &file)

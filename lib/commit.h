@@ -13,7 +13,8 @@ struct ImageFile {
 	bool close_stream = false;	// fd is our own way to it
 	struct vkckpt_uuid image_id = {};
 	char part[VKCKPT_MAX_PATH + 16] = {};
-	const char *final = "";
+	const char *final = "";		// "": a stream
+	Replacement::Existing existing = Replacement::Existing::replace;
 	Replacement replacement;
 };
 

@@ -10,6 +10,7 @@
 #include "lib/atomic.h"
 #include "lib/crew.h"
 #include "lib/image_writer.h"
+#include "lib/lineage.h"
 #include "lib/replace.h"
 #include "lib/rundir.h"
 #include "lib/status.h"
@@ -111,6 +112,7 @@ struct vkckpt {
 	uint8_t *copies;			// VKCKPT_CHUNK for each worker, for chunks of regions
 	vk::PlanChunk *plan;			// room for every chunk there is
 	uint64_t plan_count;
+	vk::Lineage *lineage;			// null: this vkernel keeps no chain
 	vk::RunEntry run;
 	int reserve_held;			// config.reserve_image: the reserve file lies there
 };

@@ -29,12 +29,12 @@ bool freezes_copies(const struct vkckpt &ck)
 Status not_frozen(const char *name, int code) { return fail(code, VKCKPT_R_DISK_NOT_FROZEN, "capture: freeze", name); }
 
 // IMAGE.NAME-1a2b3c4d5e6f7081: an own name per image, so that it replaces nothing that may be in use.
-Status freeze_copy(struct vkckpt &ck, const char *name, DiskStep &step, const struct vkckpt_uuid &image_id)
+Status freeze_copy(const char *name, DiskStep &step, const ImageFile &file)
 {
-	if (!ck.image_path[0])
+	if (!file.final[0])
 		return not_frozen(name, ENOTSUP);
 	Text path(step.frozen_path, sizeof step.frozen_path);
-	path.add(ck.image_path).add(".").add(name).add("-").bytes_hex(image_id.bytes, 8);
+	path.add(file.final).add(".").add(name).add("-").bytes_hex(file.image_id.bytes, 8);
 	if (path.cut() || path.length() > VKCKPT_MAX_PATH - 32)
 		return fail(ENAMETOOLONG, VKCKPT_R_LIMIT, "capture: freeze", name);
 	if (long r = sys_fsync(step.disk->disk_fd); r < 0)
@@ -53,18 +53,18 @@ Status freeze_copy(struct vkckpt &ck, const char *name, DiskStep &step, const st
 	return s;
 }
 
-Status freeze(struct vkckpt &ck, const char *name, DiskStep &step, const struct vkckpt_uuid &image_id)
+Status freeze(struct vkckpt &ck, const char *name, DiskStep &step, const ImageFile &file)
 {
 	step.next = step.disk->now;
-	step.next.image_id = image_id;
-	text_copy(step.next.image_path, sizeof step.next.image_path, ck.image_path);
+	step.next.image_id = file.image_id;
+	text_copy(step.next.image_path, sizeof step.next.image_path, file.final);
 	if (request_action(ck) == VKCKPT_ACTION_EXIT || freezes_copies(ck)) {
 		step.next.state = VKCKPT_DISK_SUSPENDED;
 		step.next.epoch++;
 		step.next.holder_pid = 0;
 	}
 	if (freezes_copies(ck))
-		return freeze_copy(ck, name, step, image_id);
+		return freeze_copy(name, step, file);
 	step.ram_only = request_action(ck) == VKCKPT_ACTION_CONTINUE;
 	return sidecar_take_proof(step.disk->disk_fd, name, step.next);
 }
@@ -110,12 +110,12 @@ Status disks_check(struct vkckpt &ck)
 	return success();
 }
 
-Status disks_freeze(struct vkckpt &ck, const struct vkckpt_uuid &image_id)
+Status disks_freeze(struct vkckpt &ck, const ImageFile &file)
 {
 	begin_steps(ck);
 	for (size_t i = 0; i < ck.config.device_count; i++)
 		if (DiskStep *step = step_at(ck, i))
-			VK_TRY(freeze(ck, ck.devices[i].name, *step, image_id));
+			VK_TRY(freeze(ck, ck.devices[i].name, *step, file));
 	return success();
 }
 

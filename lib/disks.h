@@ -2,6 +2,7 @@
 #ifndef VKCKPT_LIB_DISKS_H
 #define VKCKPT_LIB_DISKS_H
 
+#include "lib/commit.h"
 #include "lib/context.h"
 
 namespace vk {
@@ -9,7 +10,7 @@ namespace vk {
 // --- capture. check: SAFE POINT, refuses what can be foreseen. The rest: QUIET.
 Status disks_check(struct vkckpt &);
 // Suspend: syncs each disk and takes its proof. Continue: makes a frozen copy of each beside the image, unless RAM alone is asked for.
-Status disks_freeze(struct vkckpt &, const struct vkckpt_uuid &image_id);
+Status disks_freeze(struct vkckpt &, const ImageFile &);
 void disk_save_fence(const DiskStep &, struct vkckpt_sink *);
 Status disks_prepare(struct vkckpt &);		// new sidecars, complete and synced, under temporary names
 

@@ -130,10 +130,13 @@ Status write_ram(struct vkckpt &ck)
 {
 	Encoding e;
 	e.ck = &ck;
+	if (ck.lineage)
+		ck.lineage->hashes.begin(ck.lineage->full);
 	for (unsigned i = 0; i < ck.crew.workers(); i++) {
 		builder_of(ck, i).clear();	// a capture that failed has left something
 		builder_of(ck, i).set_codec((uint8_t)ck.config.codec);
 		builder_of(ck, i).set_seal(ck.writer.seal());
+		builder_of(ck, i).set_content(ck.lineage != nullptr, ck.lineage ? &ck.lineage->hashes : nullptr);
 	}
 	ck.crew.run(work, &e);
 	if (!e.stopped.load())

@@ -3,6 +3,7 @@
 
 #include "lib/codec.h"
 #include "lib/digest.h"
+#include "lib/parent.h"
 
 namespace vk {
 namespace {
@@ -46,7 +47,7 @@ void GroupBuilder::clear()
 	complete_ = false;
 	count_ = 0;
 	data_bytes_ = 0;
-	frames_in_ = frames_stored_ = frames_zero_ = stored_bytes_ = 0;
+	frames_in_ = frames_stored_ = frames_zero_ = frames_parent_ = stored_bytes_ = 0;
 	for (unsigned c = 0; c < VKCKPT_CLASS_COUNT; c++)
 		class_frames_[c] = class_bytes_[c] = 0;
 }
@@ -61,7 +62,12 @@ void GroupBuilder::add(const ChunkSource &source)
 			zero |= static_cast<uint16_t>(1u << f);
 	if (zero != 0)
 		add_zero(source, zero);
-	uint16_t stored = static_cast<uint16_t>(source.mask & ~zero);
+	uint16_t stored = static_cast<uint16_t>(source.mask & ~zero), same = 0;
+	if (stored != 0 && hashes_ != nullptr)
+		same = hashes_->unchanged(source.object, source.chunk, source.base, stored);
+	if (same != 0)
+		add_parent(source, same);
+	stored = static_cast<uint16_t>(stored & ~same);
 	if (stored != 0)
 		add_stored(source, stored);
 	for (unsigned f = 0; f < VKCKPT_CHUNK_FRAMES; f++)
@@ -71,6 +77,7 @@ void GroupBuilder::add(const ChunkSource &source)
 		}
 	frames_in_ += mask_count(source.mask);
 	frames_zero_ += mask_count(zero);
+	frames_parent_ += mask_count(same);
 	frames_stored_ += mask_count(stored);
 }
 
@@ -88,6 +95,12 @@ struct vkckpt_f_chunk &GroupBuilder::descriptor(const ChunkSource &source, uint1
 }
 
 void GroupBuilder::add_zero(const ChunkSource &source, uint16_t mask) { (void)descriptor(source, mask, VKCKPT_CODEC_ZERO); }
+
+// The hash is over what is in RAM now: when the chain yields something else, a reader finds out.
+void GroupBuilder::add_parent(const ChunkSource &source, uint16_t mask)
+{
+	descriptor(source, mask, VKCKPT_CODEC_PARENT).content = digest_of_frames(source.base, mask);
+}
 
 // Encodes straight from the source when the frames lie together. LZ4 gets one byte less room than raw frames take: what does not
 // shrink is stored as it is, and LZ4 gives up at the end of its room without a second pass.
@@ -108,6 +121,8 @@ void GroupBuilder::add_stored(const ChunkSource &source, uint16_t mask)
 		__builtin_memcpy(data_ + start, frames, bytes);
 		stored = bytes;
 	}
+	if (content_)
+		chunk.content = digest_of(frames, bytes);
 	place(chunk, start, stored);
 }
 
@@ -133,8 +148,8 @@ void GroupBuilder::add_encoded(const struct vkckpt_f_chunk &c, const void *bytes
 	struct vkckpt_f_chunk &chunk = chunk_[count_++];
 	chunk = c;
 	frames_in_ += mask_count(c.mask);
-	if (c.codec == VKCKPT_CODEC_ZERO) {
-		frames_zero_ += mask_count(c.mask);
+	if (!has_stored_bytes(c.codec)) {
+		(c.codec == VKCKPT_CODEC_ZERO ? frames_zero_ : frames_parent_) += mask_count(c.mask);
 		return;
 	}
 	frames_stored_ += mask_count(c.mask);

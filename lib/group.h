@@ -11,6 +11,8 @@
 
 namespace vk {
 
+class ParentHashes;
+
 // Frames to be written, at their places: frame f of the chunk at base + f * 4096. They may not change during the call; who
 // cannot promise that copies them first and hands in the copy.
 struct ChunkSource {
@@ -32,11 +34,13 @@ public:
 	void clear();
 	void set_codec(uint8_t codec) { codec_ = codec; }	// VKCKPT_CODEC_LZ4 (at first) or _RAW
 	void set_seal(const Seal *seal) { seal_ = seal; }	// null (at first): what is stored is not encrypted
-	// Encodes one chunk (up to two descriptors: zero frames, and the others). Only when there is room().
+	// For an image with FEATURE_INCREMENTAL: descriptors get content hashes, and frames that `hashes` knows become PARENT. null: neither.
+	void set_content(bool wanted, ParentHashes *hashes) { content_ = wanted, hashes_ = hashes; }
+	// Encodes one chunk (up to three descriptors: zero frames, those of the parent, and the others). Only when there is room().
 	void add(const ChunkSource &);
 	// A chunk of another image: its descriptor, and its stored bytes in clear; kept as they are, sealed if this image is.
 	void add_encoded(const struct vkckpt_f_chunk &, const void *stored, size_t stored_bytes);
-	bool room() const { return count_ + 2 <= VKCKPT_GROUP_CHUNKS && data_bytes_ < kFullBytes; }
+	bool room() const { return count_ + 3 <= VKCKPT_GROUP_CHUNKS && data_bytes_ < kFullBytes; }
 	bool empty() const { return count_ == 0; }
 	uint64_t frames_in() const { return frames_in_; }	// of all chunks since clear
 	// Pads the data to a multiple of 4096, and digests it where the image is sealed; nothing is added after that. For whoever
@@ -46,6 +50,7 @@ public:
 private:
 	friend class ImageWriter;
 	void add_zero(const ChunkSource &, uint16_t mask);
+	void add_parent(const ChunkSource &, uint16_t mask);
 	void add_stored(const ChunkSource &, uint16_t mask);
 	void place(struct vkckpt_f_chunk &, size_t start, size_t stored);
 	struct vkckpt_f_chunk &descriptor(const ChunkSource &, uint16_t mask, uint8_t codec);
@@ -59,9 +64,11 @@ private:
 	Status failure_;			// of the seal; the group is not to be written then
 	bool complete_ = false;
 	struct vkckpt_digest data_digest_ = {};	// sealed images only
+	bool content_ = false;
+	ParentHashes *hashes_ = nullptr;
 	uint32_t count_ = 0;
 	size_t data_bytes_ = 0;
-	uint64_t frames_in_ = 0, frames_stored_ = 0, frames_zero_ = 0, stored_bytes_ = 0;
+	uint64_t frames_in_ = 0, frames_stored_ = 0, frames_zero_ = 0, frames_parent_ = 0, stored_bytes_ = 0;
 	uint64_t class_frames_[VKCKPT_CLASS_COUNT] = {};
 	uint64_t class_bytes_[VKCKPT_CLASS_COUNT] = {};
 };

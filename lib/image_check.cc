@@ -12,6 +12,7 @@ namespace vk {
 namespace {
 
 constexpr char kWhere[] = "image";
+constexpr uint64_t kKnownFeatures = VKCKPT_FEATURE_INCREMENTAL | VKCKPT_FEATURE_SEALED;
 
 bool zeros(const void *memory, size_t bytes)
 {
@@ -52,10 +53,13 @@ bool length_fits(uint16_t type, uint64_t bytes)
 	}
 }
 
-Status check_stored(const struct vkckpt_f_chunk &c, uint32_t frames, uint32_t tag_bytes)
+Status check_stored(const struct vkckpt_f_chunk &c, uint32_t frames, const ImageShape &shape)
 {
-	uint64_t raw_bytes = uint64_t{frames} * VKCKPT_FRAME + tag_bytes;
+	if (c.codec == VKCKPT_CODEC_PARENT && !shape.incremental())
+		return fail(ENOTSUP, VKCKPT_R_CODEC_UNKNOWN, kWhere, "chunk", c.codec);
+	uint64_t raw_bytes = uint64_t{frames} * VKCKPT_FRAME + shape.tag_bytes;
 	switch (c.codec) {
+	case VKCKPT_CODEC_PARENT:
 	case VKCKPT_CODEC_ZERO:
 		if (c.stored_bytes != 0 || c.offset != 0 || !digest_is_zero(c.digest))
 			return image_damaged("chunk", c.chunk);
@@ -63,7 +67,7 @@ Status check_stored(const struct vkckpt_f_chunk &c, uint32_t frames, uint32_t ta
 	case VKCKPT_CODEC_RAW:
 		return c.stored_bytes == raw_bytes ? success() : image_damaged("chunk", c.chunk);
 	case VKCKPT_CODEC_LZ4:
-		return c.stored_bytes > tag_bytes && c.stored_bytes < raw_bytes ? success() : image_damaged("chunk", c.chunk);
+		return c.stored_bytes > shape.tag_bytes && c.stored_bytes < raw_bytes ? success() : image_damaged("chunk", c.chunk);
 	default:
 		return fail(ENOTSUP, VKCKPT_R_CODEC_UNKNOWN, kWhere, "chunk", c.codec);
 	}
@@ -119,7 +123,7 @@ Status check_header(const struct vkckpt_f_header &h)
 	struct vkckpt_digest digest = digest_of(&h, offsetof(struct vkckpt_f_header, digest));
 	if (!digest_equal(digest, h.digest))
 		return image_damaged("header", 0);
-	if (uint64_t unknown = h.required_features & ~uint64_t{VKCKPT_FEATURE_SEALED}; unknown != 0)
+	if (uint64_t unknown = h.required_features & ~kKnownFeatures; unknown != 0)
 		return fail(ENOTSUP, VKCKPT_R_FEATURE_UNKNOWN, kWhere, "required features", unknown);
 	if (h.digest_id != VKCKPT_DIGEST_XXH3_128)
 		return fail(ENOTSUP, VKCKPT_R_FEATURE_UNKNOWN, kWhere, "digest", h.digest_id);
@@ -169,13 +173,16 @@ Status check_record(const struct vkckpt_f_record &r, uint64_t sequence, uint64_t
 Status check_chunk(const struct vkckpt_f_chunk &c, const ImageShape &shape)
 {
 	uint64_t frames = shape.frames(c.object);
-	if (c.mask == 0 || c.chunk > frames / VKCKPT_CHUNK_FRAMES || !zeros(c.reserved, sizeof c.reserved) || !digest_is_zero(c.content))
+	if (c.mask == 0 || c.chunk > frames / VKCKPT_CHUNK_FRAMES || !zeros(c.reserved, sizeof c.reserved))
 		return image_damaged("chunk", c.chunk);
 	unsigned highest = 31u - static_cast<unsigned>(__builtin_clz(c.mask));
 	unsigned lowest = static_cast<unsigned>(__builtin_ctz(c.mask));
 	if (c.chunk * VKCKPT_CHUNK_FRAMES + highest >= frames || c.chunk * VKCKPT_CHUNK_FRAMES + lowest < shape.first_frame(c.object))
 		return image_damaged("chunk", c.chunk);
-	return check_stored(c, mask_count(c.mask), shape.tag_bytes);
+	bool hashed = shape.incremental() && c.codec != VKCKPT_CODEC_ZERO;
+	if ((!hashed && !digest_is_zero(c.content)) || (c.codec == VKCKPT_CODEC_PARENT && shape.incremental() && !shape.has_parent))
+		return image_damaged("chunk", c.chunk);
+	return check_stored(c, mask_count(c.mask), shape);
 }
 
 Status check_group(const struct vkckpt_f_group &g, const struct vkckpt_f_chunk *chunks, uint64_t payload_bytes, uint64_t record_end,
@@ -188,7 +195,7 @@ Status check_group(const struct vkckpt_f_group &g, const struct vkckpt_f_chunk *
 	uint64_t end = g.data_offset;
 	for (uint32_t i = 0; i < g.chunk_count; i++) {
 		VK_TRY(check_chunk(chunks[i], shape));
-		if (chunks[i].codec == VKCKPT_CODEC_ZERO)
+		if (!has_stored_bytes(chunks[i].codec))
 			continue;
 		end = (end + 15) & ~uint64_t{15};
 		if (chunks[i].offset != end)
@@ -199,13 +206,16 @@ Status check_group(const struct vkckpt_f_group &g, const struct vkckpt_f_chunk *
 	return g.data_bytes == end - g.data_offset ? success() : image_damaged("group", g.data_bytes);
 }
 
+// Of one chunk: zero, stored, parent; one each.
+static unsigned codec_rank(uint8_t codec) { return codec == VKCKPT_CODEC_ZERO ? 0 : codec == VKCKPT_CODEC_PARENT ? 2 : 1; }
+
 bool index_order(const struct vkckpt_f_chunk &a, const struct vkckpt_f_chunk &b)
 {
 	if (a.object != b.object)
 		return a.object < b.object;
 	if (a.chunk != b.chunk)
 		return a.chunk < b.chunk;
-	return a.codec == VKCKPT_CODEC_ZERO && b.codec != VKCKPT_CODEC_ZERO;
+	return codec_rank(a.codec) < codec_rank(b.codec);
 }
 
 bool is_trailer(const struct vkckpt_f_trailer &t) { return __builtin_memcmp(t.magic, VKCKPT_TRAILER_MAGIC, sizeof t.magic) == 0; }

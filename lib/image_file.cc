@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "lib/chain.h"
 #include "lib/codec.h"
 #include "lib/image_check.h"
 #include "lib/sys.h"
@@ -114,14 +115,16 @@ Status OpenImage::check_entries() const
 	for (uint64_t i = 0; i < index_count_; i++) {
 		const struct vkckpt_f_chunk &c = index_[i];
 		VK_TRY(check_chunk(c, shape));
-		if (c.codec != VKCKPT_CODEC_ZERO && (c.offset < sizeof(struct vkckpt_f_header) || c.offset % 16 != 0 ||
+		if (has_stored_bytes(c.codec) && (c.offset < sizeof(struct vkckpt_f_header) || c.offset % 16 != 0 ||
 		    c.stored_bytes > trailer_.stats_offset || c.offset > trailer_.stats_offset - c.stored_bytes))
 			return image_damaged("index", c.chunk);
 		if (i == 0)
 			continue;
-		const struct vkckpt_f_chunk &before = index_[i - 1];
-		if (!index_order(before, c) || (before.object == c.object && before.chunk == c.chunk && before.mask & c.mask))
+		if (!index_order(index_[i - 1], c))
 			return image_damaged("index", c.chunk);
+		for (uint64_t k = i; k-- > 0 && index_[k].object == c.object && index_[k].chunk == c.chunk;)	// two at most
+			if (index_[k].mask & c.mask)
+				return image_damaged("index", c.chunk);
 	}
 	return success();
 }
@@ -177,6 +180,7 @@ void OpenImage::close()
 	index_arena_.release();
 	index_ = nullptr;
 	index_count_ = 0;
+	chain_ = nullptr;
 }
 
 const struct vkckpt_f_chunk *OpenImage::find(uint32_t object, uint64_t chunk, unsigned *count) const
@@ -218,6 +222,8 @@ Status OpenImage::read_stored(const struct vkckpt_f_chunk &c, uint8_t *stored) c
 Status OpenImage::read_chunk(const struct vkckpt_f_chunk &c, uint8_t *stored, uint8_t *frames) const
 {
 	size_t bytes = mask_count(c.mask) * size_t{VKCKPT_FRAME};
+	if (c.codec == VKCKPT_CODEC_PARENT)
+		return chain_ ? chain_->read(c, stored, frames) : fail(ENOENT, VKCKPT_R_PARENT_NEEDED, "image", "the image");
 	if (c.codec == VKCKPT_CODEC_ZERO) {
 		__builtin_memset(frames, 0, bytes);
 		return success();

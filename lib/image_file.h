@@ -7,6 +7,8 @@
 
 namespace vk {
 
+class Chain;
+
 class OpenImage {
 public:
 	// The head of an image in the file that fd names, which stays the caller's and stands at the image's first byte. Errors: those of
@@ -32,10 +34,13 @@ public:
 	// The entry that has this frame, or null.
 	const struct vkckpt_f_chunk *find_frame(uint32_t object, uint64_t frame) const;
 
+	// Where entries of codec PARENT are looked up, opened by the caller and his own. Without it they are refused: PARENT_NEEDED.
+	void set_chain(const Chain *chain) { chain_ = chain; }
+
 	// The stored bytes of an entry, checked and in clear (plain_stored of them), to `stored`: room for c.stored_bytes. Several threads at
 	// once, each with its own memory.
 	Status read_stored(const struct vkckpt_f_chunk &c, uint8_t *stored) const;
-	uint32_t plain_stored(const struct vkckpt_f_chunk &c) const { return c.stored_bytes - (c.codec ? head().shape().tag_bytes : 0); }
+	uint32_t plain_stored(const struct vkckpt_f_chunk &c) const { return c.stored_bytes - (c.stored_bytes ? head().shape().tag_bytes : 0); }
 	// The frames of an entry's mask, one behind the other, to `frames`: room for VKCKPT_CHUNK bytes; stored: kStoredRoom. Several threads
 	// likewise.
 	static constexpr size_t kStoredRoom = VKCKPT_CHUNK + VKCKPT_TAG_BYTES;
@@ -51,6 +56,7 @@ private:
 	Status read_entries();
 	Status check_entries() const;
 
+	const Chain *chain_ = nullptr;
 	int fd_ = -1;
 	uint64_t size_bytes_ = 0;
 	ImageReader reader_;			// owns the head

@@ -24,11 +24,20 @@ template <size_t N> bool text_field(const char (&field)[N])
 	return true;
 }
 
+// A full image names no parent. An incremental one says where it is as seen from itself, and never that it is itself.
+bool check_parent(const struct vkckpt_f_identity &i, const struct vkckpt_f_header &h)
+{
+	if (uuid_is_zero(i.parent_id))
+		return i.parent_path[0] == '\0';
+	return h.required_features & VKCKPT_FEATURE_INCREMENTAL && !uuid_equal(i.parent_id, i.image_id) && i.parent_path[0] != '\0' &&
+	    i.parent_path[0] != '/';
+}
+
 Status check_identity(const struct vkckpt_f_identity &i, const struct vkckpt_f_header &h)
 {
 	if (!uuid_equal(i.image_id, h.image_id) || i.build_id_bytes > sizeof i.build_id || i.vcpu_count > VKCKPT_MAX_VCPUS ||
 	    i.action < 1 || i.action > 2 || !text_field(i.program) || !text_field(i.name) || !text_field(i.library) ||
-	    !text_field(i.parent_path))
+	    !text_field(i.parent_path) || !check_parent(i, h))
 		return image_damaged("identity", 0);
 	return success();
 }
@@ -130,6 +139,7 @@ Status ImageHead::set_header(const void *block)
 	VK_TRY(memory.status);
 	header_ = static_cast<struct vkckpt_f_header *>(memory.value);
 	__builtin_memcpy(header_, block, sizeof *header_);
+	shape_.features = header_->required_features;
 	take_segments();
 	return success();
 }
@@ -179,6 +189,12 @@ Status ImageHead::check_payload(uint16_t type, const void *payload, size_t bytes
 	}
 }
 
+void ImageHead::set_identity(const struct vkckpt_f_identity *identity)
+{
+	identity_ = identity;
+	shape_.has_parent = !uuid_is_zero(identity->parent_id);
+}
+
 Status ImageHead::add(uint16_t type, const void *payload, size_t bytes)
 {
 	if (type < last_type_ || type >= VKCKPT_REC_HEAD_END || counts_[type] >= count_limit(type))
@@ -196,7 +212,7 @@ Status ImageHead::add(uint16_t type, const void *payload, size_t bytes)
 	if (type == VKCKPT_REC_HOST)
 		host_ = static_cast<const struct vkckpt_f_host *>(payload);
 	else if (type == VKCKPT_REC_IDENTITY)
-		identity_ = static_cast<const struct vkckpt_f_identity *>(payload);
+		set_identity(static_cast<const struct vkckpt_f_identity *>(payload));
 	else if (type == VKCKPT_REC_REGION)
 		shape_.region_bytes[shape_.region_count++] = static_cast<const struct vkckpt_f_region *>(payload)->size_bytes;
 	return success();

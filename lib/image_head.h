@@ -43,6 +43,7 @@ private:
 	struct Node { Node *next; uint16_t type; size_t bytes; const void *payload; };
 	Result<void *> take(size_t bytes);
 	void take_segments();
+	void set_identity(const struct vkckpt_f_identity *);
 	Status check_payload(uint16_t type, const void *payload, size_t bytes) const;
 
 	Block *blocks_ = nullptr;

@@ -3,18 +3,27 @@
 
 #include <errno.h>
 
+#include "lib/chain.h"
 #include "lib/codec.h"
+#include "lib/export.h"
 #include "lib/image_file.h"
 #include "lib/sys.h"
+#include "lib/text.h"
 
-#define VK_EXPORT extern "C" __attribute__((visibility("default")))
+// <new> belongs to libstdc++.
+inline void *operator new(size_t, void *place) noexcept { return place; }
 
 struct vkckpt_image {
-	int fd;
+	[[gnu::always_inline]] vkckpt_image() {}	// no symbol outside namespace vk
+	int fd = -1;
 	vk::Arena self;				// this struct and the two buffers
 	vk::OpenImage file;
-	const struct vkckpt_f_chunk *decoded;	// whose frames stand in `frames`; null: none
-	uint8_t *stored, *frames;
+	vk::Chain chain;			// where the file's entries of codec PARENT lead
+	bool chain_open = false;
+	struct vkckpt_crypto crypto = {};	// opens the chain too; size 0: none was given
+	char *path = nullptr;				// room for kChainPath; as it was given
+	const struct vkckpt_f_chunk *decoded = nullptr;	// whose frames stand in `frames`; null: none
+	uint8_t *stored = nullptr, *frames = nullptr;
 };
 
 namespace vk {
@@ -26,6 +35,7 @@ Status open_image(vkckpt_image &image, const char *path, const struct vkckpt_cry
 	if (fd < 0)
 		return fail_host(static_cast<int>(-fd), "open", path);
 	image.fd = static_cast<int>(fd);
+	(void)text_copy(image.path, kChainPath, path);
 	struct stat st = {};
 	long result = sys_fstat(image.fd, &st);
 	if (result < 0)
@@ -33,51 +43,40 @@ Status open_image(vkckpt_image &image, const char *path, const struct vkckpt_cry
 	if (!S_ISREG(st.st_mode))
 		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "open: not a regular file", path);
 	VK_TRY(image.file.open(image.fd));
-	if (crypto)
+	if (crypto) {
 		VK_TRY(image.file.use(*crypto, path));
+		image.crypto = *crypto;
+	}
 	VK_TRY(image.file.read_head());
 	return image.file.read_index();
+}
+
+// The ancestors, once: where the image says that they are, or where the caller says.
+Status open_chain(vkckpt_image &image, const char *parent)
+{
+	if (image.chain_open)
+		return success();
+	if (Status s = image.chain.open(image.file.head(), image.path, image.fd, parent, image.crypto.size ? &image.crypto : nullptr); !s.ok()) {
+		image.chain.close();
+		return s;
+	}
+	image.chain_open = true;
+	image.file.set_chain(&image.chain);
+	return success();
 }
 
 Status read_frame(vkckpt_image &image, const struct vkckpt_f_chunk &c, unsigned f, void *frame)
 {
 	if (image.decoded != &c) {
 		image.decoded = nullptr;
+		if (c.codec == VKCKPT_CODEC_PARENT)
+			VK_TRY(open_chain(image, nullptr));
 		VK_TRY(image.file.read_chunk(c, image.stored, image.frames));
 		image.decoded = &c;
 	}
 	unsigned before = mask_count(static_cast<uint16_t>(c.mask & ((1u << f) - 1)));
 	__builtin_memcpy(frame, image.frames + before * VKCKPT_FRAME, VKCKPT_FRAME);
 	return success();
-}
-
-// *sums_only: sealed, and there is no key: only the checksums were checked.
-Status verify(const char *path, int fd, const struct vkckpt_crypto *crypto, void (*progress)(void *, uint64_t), void *arg,
-    bool *sums_only)
-{
-	long opened = -1;
-	if (path) {
-		opened = sys_open(path, O_RDONLY | O_NOCTTY);
-		if (opened < 0)
-			return fail_host(static_cast<int>(-opened), "open", path);
-		fd = static_cast<int>(opened);
-	}
-	ImageReader reader;
-	Status status = reader.open(fd);
-	reader.watch(progress, arg);
-	if (status.ok() && crypto)
-		status = reader.use(*crypto, path);
-	if (status.ok())
-		status = reader.read_head();
-	*sums_only = status.reason == VKCKPT_R_SEALED && (!crypto || !crypto->open_key);
-	if (*sums_only)
-		status = reader.check_sums();
-	else if (status.ok())
-		status = reader.read_ram(ChunkTarget());
-	reader.close();
-	if (opened >= 0)
-		(void)sys_close(static_cast<int>(opened));	// read-only: there is nothing to lose
-	return status;
 }
 
 }  // namespace
@@ -94,15 +93,14 @@ VK_EXPORT int vkckpt_image_open_with(const char *path, const struct vkckpt_crypt
 	using namespace vk;
 	*out = nullptr;
 	Arena arena;
-	Status status = arena.map(Arena::room(sizeof(vkckpt_image)) + Arena::room(VKCKPT_CHUNK) + Arena::room(OpenImage::kStoredRoom),
-	    Prefault::no);
+	Status status = arena.map(Arena::room(sizeof(vkckpt_image)) + Arena::room(VKCKPT_CHUNK) + Arena::room(OpenImage::kStoredRoom) +
+	    Arena::room(kChainPath), Prefault::no);
 	if (!status.ok())
 		return report(status, err);
-	vkckpt_image *image = arena.take_array<vkckpt_image>(1);
-	*image = vkckpt_image();
-	image->fd = -1;
+	vkckpt_image *image = new (arena.take(sizeof(vkckpt_image))) vkckpt_image();
 	image->stored = static_cast<uint8_t *>(arena.take(OpenImage::kStoredRoom));
 	image->frames = static_cast<uint8_t *>(arena.take(VKCKPT_CHUNK));
+	image->path = arena.take_array<char>(kChainPath);
 	image->self = arena;
 	status = open_image(*image, path, crypto);
 	if (!status.ok())
@@ -116,6 +114,7 @@ VK_EXPORT void vkckpt_image_close(struct vkckpt_image *image)
 {
 	if (image == nullptr)
 		return;
+	image->chain.close();
 	image->file.close();
 	if (image->fd >= 0)
 		(void)vk::sys_close(image->fd);		// read-only: there is nothing to lose
@@ -168,18 +167,19 @@ VK_EXPORT int vkckpt_image_frame(struct vkckpt_image *image, uint32_t object, ui
 	return result < 0 ? result : 1;
 }
 
-VK_EXPORT int vkckpt_image_verify(const char *path, int fd, void (*progress)(void *, uint64_t bytes), void *arg,
-    struct vkckpt_error *err)
+VK_EXPORT int vkckpt_image_chain(struct vkckpt_image *image, const char *parent, struct vkckpt_error *err)
 {
-	return vkckpt_image_verify_with(path, fd, nullptr, progress, arg, err);
+	int result = vk::report(vk::open_chain(*image, parent), err);
+	return result < 0 ? result : static_cast<int>(image->chain.count());
 }
 
-VK_EXPORT int vkckpt_image_verify_with(const char *path, int fd, const struct vkckpt_crypto *crypto,
-    void (*progress)(void *, uint64_t bytes), void *arg, struct vkckpt_error *err)
+VK_EXPORT int vkckpt_image_ancestor(const struct vkckpt_image *image, unsigned i, struct vkckpt_ancestor *out)
 {
-	bool sums_only = false;
-	int result = vk::report(vk::verify(path, fd, crypto, progress, arg, &sums_only), err);
-	return result < 0 ? result : sums_only;
+	if (i >= image->chain.count())
+		return 0;
+	const vk::OpenImage &file = image->chain.ancestor(i);
+	*out = { image->chain.path(i), &file.head().header(), &file.head().identity(), &file.stats(), file.file_bytes() };
+	return 1;
 }
 
 VK_EXPORT int vkckpt_image_peek(const char *path, struct vkckpt_f_header *header, struct vkckpt_f_key *key, struct vkckpt_error *err)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "lib/chain.h"
 #include "lib/codec.h"
 #include "lib/image_check.h"
 #include "lib/sys.h"
@@ -21,7 +22,8 @@ constexpr int kPopulateWrite = 23;		// MADV_POPULATE_WRITE, Linux 5.14
 Status ImageReader::open(int fd, unsigned workers)
 {
 	VK_TRY(arena_.map(Input::arena_bytes() + Arena::room(kGroupRoom) + Arena::room(workers * sizeof(Batch)) + workers *
-	    (Arena::room(kBatchChunkBytes) + Arena::room(kDataRoom, VKCKPT_BLOCK) + Arena::room(VKCKPT_CHUNK, VKCKPT_BLOCK)) +
+	    (Arena::room(kBatchChunkBytes) + Arena::room(kDataRoom, VKCKPT_BLOCK) + Arena::room(VKCKPT_CHUNK, VKCKPT_BLOCK) +
+	    Arena::room(OpenImage::kStoredRoom, VKCKPT_BLOCK)) +
 	    Crew::arena_bytes(workers), Prefault::no));
 	in_.init(arena_);
 	group_ = static_cast<uint8_t *>(arena_.take(kGroupRoom));
@@ -30,6 +32,7 @@ Status ImageReader::open(int fd, unsigned workers)
 		batches_[i].chunks = arena_.take_array<struct vkckpt_f_chunk>(VKCKPT_GROUP_CHUNKS);
 		batches_[i].data = static_cast<uint8_t *>(arena_.take(kDataRoom, VKCKPT_BLOCK));
 		batches_[i].scratch = static_cast<uint8_t *>(arena_.take(VKCKPT_CHUNK, VKCKPT_BLOCK));
+		batches_[i].stored = static_cast<uint8_t *>(arena_.take(OpenImage::kStoredRoom, VKCKPT_BLOCK));
 	}
 	data_ = batches_[0].data;
 	crew_.init(arena_, workers);
@@ -365,6 +368,10 @@ Status ImageReader::read_batch(Batch &batch)
 		const struct vkckpt_f_chunk &c = chunks[group_next_];
 		if (c.codec == VKCKPT_CODEC_ZERO)
 			continue;
+		if (c.codec == VKCKPT_CODEC_PARENT) {	// nothing is read for it here
+			batch.chunks[batch.count++] = c;
+			continue;
+		}
 		if (c.offset + c.stored_bytes - batch.start > kDataRoom)
 			break;
 		end = c.offset + c.stored_bytes;
@@ -393,6 +400,8 @@ Status ImageReader::populate(const Batch &batch)
 	const uint8_t *start = nullptr, *end = nullptr;
 	for (uint32_t i = 0; i < batch.count; i++) {
 		const struct vkckpt_f_chunk &c = batch.chunks[i];
+		if (c.codec == VKCKPT_CODEC_PARENT && target_->drop_parents)
+			continue;
 		const uint8_t *base = target_->base(target_->arg, c.object, c.chunk, c.mask);
 		for (unsigned left = c.mask; left != 0; left &= left - 1) {
 			const uint8_t *frame = base + mask_first(static_cast<uint16_t>(left)) * VKCKPT_FRAME;
@@ -413,12 +422,30 @@ Status ImageReader::deliver_batch(const Batch &batch)
 	uint64_t at = batch.start;
 	for (uint32_t i = 0; i < batch.count; i++) {
 		const struct vkckpt_f_chunk &c = batch.chunks[i];
+		if (c.codec == VKCKPT_CODEC_PARENT) {
+			VK_TRY(deliver_parent(c, batch));
+			continue;
+		}
 		for (; at < c.offset; at++)
 			if (batch.data[at - batch.start] != 0)
 				return image_damaged("padding", at);
 		VK_TRY(deliver(c, batch.data + (c.offset - batch.start), batch.scratch));
 		at = c.offset + c.stored_bytes;
 	}
+	return success();
+}
+
+Status ImageReader::deliver_parent(const struct vkckpt_f_chunk &c, const Batch &batch)
+{
+	if (target_->drop_parents)
+		return success();
+	if (!chain_)
+		return fail(ENOENT, VKCKPT_R_PARENT_NEEDED, "image", "the image");
+	uint8_t *base = target_->base ? target_->base(target_->arg, c.object, c.chunk, c.mask) : nullptr;
+	bool direct = base && mask_contiguous(c.mask);
+	VK_TRY(chain_->read(c, batch.stored, direct ? base + mask_first(c.mask) * VKCKPT_FRAME : batch.scratch));
+	if (base && !direct)
+		frames_scatter(base, batch.scratch, c.mask);
 	return success();
 }
 

@@ -21,8 +21,11 @@ struct ChunkTarget {
 	void *arg = nullptr;
 	uint8_t *(*base)(void *arg, uint32_t object, uint64_t chunk, uint16_t mask) = nullptr;
 	void (*zero)(void *arg, uint32_t object, uint64_t chunk, uint16_t mask) = nullptr;
+	bool drop_parents = false;	// entries of codec PARENT are passed over: their frames are not wanted
 	bool populate = false;	// fresh memory of our own, whose pages are best made in bulk: 16 frames from base may be touched
 };
+
+class Chain;
 
 class ImageReader {
 public:
@@ -42,6 +45,8 @@ public:
 	const Leaves &leaves() const { return leaves_; }	// likewise
 	// After a read_head that ended with SEALED: the rest of the image, its checksums only. For who has no key.
 	Status check_sums();
+	// Where what is "as in the parent" comes from; the caller's. For an incremental image, before read_ram.
+	void set_chain(const Chain *chain) { chain_ = chain; }
 	// All groups, statistics, index, trailer, end of file. What was delivered counts only when this succeeds.
 	Status read_ram(const ChunkTarget &);
 	const struct vkckpt_f_stats &stats() const { return stats_; }
@@ -55,7 +60,7 @@ private:
 		uint32_t count;
 		uint64_t start;			// offset in the file of data[0]
 		uint8_t *data;
-		uint8_t *scratch;		// one decoded chunk
+		uint8_t *scratch, *stored;	// one decoded chunk; one of an ancestor, as it is stored
 	};
 	struct Sum { uint64_t low = 0, high = 0; };	// of the digests of descriptors, whatever their order
 	Status next_record(struct vkckpt_f_record &, bool *known);
@@ -84,6 +89,7 @@ private:
 	Status populate(const Batch &);
 	Status populate_run(const uint8_t *start, const uint8_t *end);
 	Status deliver_batch(const Batch &);
+	Status deliver_parent(const struct vkckpt_f_chunk &, const Batch &);
 	Status deliver(const struct vkckpt_f_chunk &, uint8_t *stored, uint8_t *scratch);
 	static void sum_add(Sum &, const struct vkckpt_f_chunk &);
 
@@ -111,6 +117,7 @@ private:
 	Crew crew_;
 	Lock lock_;				// the stream and all that counts what was seen of it
 	const ChunkTarget *target_ = nullptr;
+	const Chain *chain_ = nullptr;
 	struct vkckpt_f_record pending_ = {};	// read ahead: the first one behind the last group
 	bool pending_known_ = false, groups_ended_ = false;
 	Status failure_;			// the one that lies first in the file

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "lib/codec.h"
 #include "lib/export.h"
 #include "lib/image_file.h"
 #include "lib/sys.h"
@@ -87,7 +88,7 @@ Status copy_chunks(Reseal &r, void (*progress)(void *, uint64_t), void *arg)
 	sort_by_place(r.in.index(), r.order, r.in.index_count());
 	for (uint64_t i = 0; i < r.in.index_count(); i++) {
 		const struct vkckpt_f_chunk &c = r.in.index()[r.order[i]];
-		if (c.codec != VKCKPT_CODEC_ZERO)
+		if (has_stored_bytes(c.codec))
 			VK_TRY(r.in.read_stored(c, r.stored));
 		if (!builder.room()) {
 			VK_TRY(r.out.write_group(builder));

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "lib/codec.h"
 #include "lib/image_check.h"
 #include "lib/text.h"
 
@@ -22,13 +23,17 @@ uint64_t chunk_total(const ImageShape &shape)
 	return first_chunks(shape, first);
 }
 
+unsigned places_of(const ImageShape &shape) { return shape.incremental() ? 3 : 2; }
+
 // Words of 64 bits for a bit per place of the index.
-uint64_t index_words(uint64_t chunks) { return (chunks * 2 + 63) / 64; }
+uint64_t index_words(uint64_t places) { return (places + 63) / 64; }
+
+unsigned place_of(uint8_t codec) { return codec == VKCKPT_CODEC_ZERO ? 0 : codec == VKCKPT_CODEC_PARENT ? 2 : 1; }
 
 // The index with its head and the tags that it gets in a sealed image.
-uint64_t index_bytes(uint64_t chunks)
+uint64_t index_bytes(uint64_t places)
 {
-	return sealed_bytes(sizeof(struct vkckpt_f_index) + chunks * 2 * sizeof(struct vkckpt_f_chunk));
+	return sealed_bytes(sizeof(struct vkckpt_f_index) + places * sizeof(struct vkckpt_f_chunk));
 }
 
 }  // namespace
@@ -45,9 +50,10 @@ uint64_t ImageShape::frames(uint32_t object) const
 
 size_t ImageWriter::arena_bytes(const ImageShape &shape)
 {
+	uint64_t places = chunk_total(shape) * places_of(shape);
 	return Output::arena_bytes() + GroupBuilder::arena_bytes() + Arena::room(sizeof(struct vkckpt_f_header)) +
-	    Arena::room(kScratchRoom) + Arena::room(index_bytes(chunk_total(shape))) +
-	    Arena::room(index_words(chunk_total(shape)) * sizeof(uint64_t));
+	    Arena::room(kScratchRoom) + Arena::room(index_bytes(places)) +
+	    Arena::room(index_words(places) * sizeof(uint64_t));
 }
 
 void ImageWriter::init(Arena &arena, const ImageShape &shape)
@@ -58,9 +64,11 @@ void ImageWriter::init(Arena &arena, const ImageShape &shape)
 	builder_.init(arena);
 	header_ = arena.take_array<struct vkckpt_f_header>(1);
 	scratch_ = static_cast<uint8_t *>(arena.take(kScratchRoom));
-	index_head_ = static_cast<struct vkckpt_f_index *>(arena.take(index_bytes(chunk_total(shape))));
+	places_ = places_of(shape);
+	uint64_t places = chunk_total(shape) * places_;
+	index_head_ = static_cast<struct vkckpt_f_index *>(arena.take(index_bytes(places)));
 	index_ = reinterpret_cast<struct vkckpt_f_chunk *>(index_head_ + 1);
-	index_used_ = arena.take_array<uint64_t>(index_words(chunk_total(shape)));
+	index_used_ = arena.take_array<uint64_t>(index_words(places));
 	(void)first_chunks(shape_, first_chunk_);
 	stage_ = Stage::idle;
 }
@@ -74,7 +82,7 @@ Status ImageWriter::begin(int fd, const struct vkckpt_uuid &image_id, uint64_t c
 	sequence_ = frames_done_ = stats_offset_ = index_offset_ = 0;
 	last_type_ = 0;
 	image_id_ = image_id;
-	__builtin_memset(index_used_, 0, index_words(first_chunk_[shape_.object_count()]) * sizeof *index_used_);
+	__builtin_memset(index_used_, 0, index_words(first_chunk_[shape_.object_count()] * places_) * sizeof *index_used_);
 
 	struct vkckpt_f_header &h = *header_;
 	h = {};
@@ -83,6 +91,7 @@ Status ImageWriter::begin(int fd, const struct vkckpt_uuid &image_id, uint64_t c
 	h.version_minor = VKCKPT_VERSION_MINOR;
 	h.header_bytes = sizeof h;
 	h.frame_bytes = VKCKPT_FRAME;
+	h.required_features = shape_.features & VKCKPT_FEATURE_INCREMENTAL;	// whether it is sealed, the seal says
 	h.arch = VKCKPT_ARCH_X86_64;
 	h.digest_id = VKCKPT_DIGEST_XXH3_128;
 	h.image_id = image_id;
@@ -224,7 +233,7 @@ Status ImageWriter::chunk(const ChunkSource &source)
 	return success();
 }
 
-// Two places per chunk, zero frames first: written once each, or the caller has given a chunk twice.
+// The places of a chunk are in the order of the index: written once each, or the caller has given a chunk twice.
 void ImageWriter::index_add(const struct vkckpt_f_chunk &chunk)
 {
 	uint32_t i = chunk.object < VKCKPT_OBJECT_REGION ? chunk.object : chunk.object - VKCKPT_OBJECT_REGION + shape_.segment_count;
@@ -232,7 +241,8 @@ void ImageWriter::index_add(const struct vkckpt_f_chunk &chunk)
 	VK_CHECK(i < shape_.object_count());
 	uint64_t place = first_chunk_[i] + chunk.chunk;
 	VK_CHECK(place < first_chunk_[i + 1]);
-	place = place * 2 + (chunk.codec != VKCKPT_CODEC_ZERO);
+	VK_CHECK(place_of(chunk.codec) < places_);
+	place = place * places_ + place_of(chunk.codec);
 	VK_CHECK(!(index_used_[place / 64] >> place % 64 & 1));
 	index_used_[place / 64] |= uint64_t{1} << place % 64;
 	index_[place] = chunk;
@@ -256,7 +266,7 @@ Status ImageWriter::write_group(GroupBuilder &b)
 	uint64_t record_end = out_.position() + ((record_bytes + 15) & ~size_t{15});
 	group.data_offset = (record_end + VKCKPT_BLOCK - 1) & ~uint64_t{VKCKPT_BLOCK - 1};
 	for (uint32_t i = 0; i < b.count_; i++) {
-		if (b.chunk_[i].codec != VKCKPT_CODEC_ZERO)
+		if (has_stored_bytes(b.chunk_[i].codec))
 			b.chunk_[i].offset += group.data_offset;
 		index_add(b.chunk_[i]);
 	}
@@ -268,6 +278,7 @@ Status ImageWriter::write_group(GroupBuilder &b)
 	VK_TRY(out_.append_blocks(b.data_, b.data_bytes_));
 	stats_.frames_stored += b.frames_stored_;
 	stats_.frames_zero += b.frames_zero_;
+	stats_.frames_parent += b.frames_parent_;
 	stats_.stored_bytes += b.stored_bytes_;
 	frames_done_ += b.frames_in_;
 	for (unsigned c = 0; c < VKCKPT_CLASS_COUNT; c++) {
@@ -281,7 +292,7 @@ Status ImageWriter::write_group(GroupBuilder &b)
 // Moves the used places together; their order is the index's own.
 uint64_t ImageWriter::index_compact()
 {
-	uint64_t used = 0, words = index_words(first_chunk_[shape_.object_count()]);
+	uint64_t used = 0, words = index_words(first_chunk_[shape_.object_count()] * places_);
 	for (uint64_t w = 0; w < words; w++)
 		for (uint64_t bits = index_used_[w]; bits != 0; bits &= bits - 1) {
 			uint64_t i = w * 64 + static_cast<unsigned>(__builtin_ctzll(bits));

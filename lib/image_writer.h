@@ -22,7 +22,10 @@ struct ImageShape {
 	uint32_t region_count = 0;
 	uint64_t region_bytes[VKCKPT_MAX_REGIONS] = {};
 	uint32_t tag_bytes = 0;			// behind each chunk's stored bytes, counted in them: VKCKPT_TAG_BYTES in a sealed image
+	uint64_t features = 0;			// required ones, of the header: what descriptors may say
+	bool has_parent = false;		// they may say PARENT
 
+	bool incremental() const { return features & VKCKPT_FEATURE_INCREMENTAL; }
 	// Frames of an object (a partial last frame counts); 0: there is no such object.
 	uint64_t frames(uint32_t object) const;
 	// Its first frame: not 0 where a segment begins with what is no RAM.
@@ -40,7 +43,7 @@ public:
 	Status seal_with(const struct vkckpt_crypto &crypto) { return seal_.init(crypto); }
 	void release() { seal_.release(); }	// what init and seal_with did not take from the arena
 
-	// Starts an image at the place where fd stands (file or pipe, also O_DIRECT).
+	// Starts an image at the place where fd stands (file or pipe, also O_DIRECT). Its features are those of the shape.
 	Status begin(int fd, const struct vkckpt_uuid &image_id, uint64_t created_realtime_ns, const Patience &patience = {});
 
 	// One head record; types must not decrease. Its payload may be given in two pieces (struct and what follows).
@@ -90,10 +93,12 @@ private:
 	struct vkckpt_f_sealed_group sealed_group_ = {};	// of the group that is being written
 	struct vkckpt_f_device *device_ = nullptr;
 	struct vkckpt_sink sink_ = {};
-	// The index under construction: two places per chunk of each object (zero, stored), so that it is sorted by itself.
+	// The index under construction: two places per chunk of each object (zero, stored; with FEATURE_INCREMENTAL a third, parent), so
+	// that it is sorted by itself.
 	struct vkckpt_f_index *index_head_ = nullptr;	// directly before index_
 	struct vkckpt_f_chunk *index_ = nullptr;
 	uint64_t *index_used_ = nullptr;	// a bit per place: big RAM with little in it costs little
+	unsigned places_ = 2;
 	uint64_t first_chunk_[VKCKPT_MAX_SEGMENTS + VKCKPT_MAX_REGIONS + 1] = {};
 	uint64_t sequence_ = 0;
 	uint64_t frames_done_ = 0;

@@ -85,6 +85,17 @@ constexpr ReasonText kReasons[] = {
 	{ R(NOT_FOUND), "no such file or folder", "check the name" },
 	{ R(NO_MEMORY), "the host has no memory left", "free memory, or raise the limit that applies (ulimit, cgroup)" },
 	{ R(SYSTEM), "the host refused a call", "the error number says why" },
+
+	{ R(PARENT_MISSING), "the image is incremental, and its parent is not where it should be",
+	    "put the parent back beside it (vkckpt info names the whole chain), or name the file with --parent" },
+	{ R(PARENT_CHANGED), "another image lies in the place of the parent",
+	    "put the right one there: vkckpt info shows the id that is wanted; or name the file with --parent" },
+	{ R(PARENT_NEEDED), "the image is incremental and comes from a pipe, so its parent cannot be found",
+	    "send what vkckpt flatten makes of it, or name the parent with --parent" },
+	{ R(PARENT_UNFIT), "this image cannot be the parent",
+	    "take one of the same vkernel that was written with --chain; or leave the parent out: the next image is a full one" },
+	{ R(CHAIN_LOOP), "the chain of parents leads back to an image that is part of it", "restore the images as they were written" },
+	{ R(CHAIN_TOO_DEEP), "the chain of parents is longer than 64 images", "restore the images as they were written" },
 };
 
 #undef R

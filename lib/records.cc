@@ -38,6 +38,10 @@ Status write_identity(struct vkckpt &ck, const ImageFile &file)
 	id.build_id_bytes = ck.build_id_bytes;
 	id.vcpu_count = ck.config.vcpu_count;
 	id.layout = ck.layout;
+	if (ck.lineage && !ck.lineage->full) {
+		id.parent_id = ck.lineage->member[ck.lineage->length - 1].id;
+		text_copy(id.parent_path, sizeof id.parent_path, ck.lineage->parent_path);
+	}
 	text_copy(id.program, sizeof id.program, ck.program);
 	text_copy(id.name, sizeof id.name, ck.name);
 	text_copy(id.library, sizeof id.library, VKCKPT_LIBRARY_VERSION);

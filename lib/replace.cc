@@ -91,10 +91,26 @@ Result<int> part_create(const char *part, const char *where)
 	return fail(EBUSY, VKCKPT_R_IMAGE_IN_USE, where, part);
 }
 
-Status Replacement::in(const char *temporary, const char *final)
+// A file system without flags: the lock on `temporary` keeps other captures away, nobody else makes files of this name.
+long Replacement::move(const char *temporary, const char *final)
+{
+	struct stat st;
+	long r = sys_renameat2(AT_FDCWD, temporary, AT_FDCWD, final, kNoReplace);
+	if (r != -EINVAL && r != -ENOSYS)
+		return r;
+	return sys_lstat(final, &st) == 0 ? -EEXIST : sys_rename(temporary, final);
+}
+
+Status Replacement::in(const char *temporary, const char *final, Existing existing)
 {
 	temporary_ = temporary;
 	final_ = final;
+	if (existing == Existing::keep) {
+		if (long r = move(temporary, final); r < 0)
+			return fail_host((int)-r, "commit: rename", final);
+		state_ = State::moved;
+		return sync_folder(final);
+	}
 	long r = sys_renameat2(AT_FDCWD, temporary, AT_FDCWD, final, kExchange);
 	if (r == 0) {
 		state_ = State::exchanged;

@@ -13,8 +13,11 @@ class Replacement {
 public:
 	enum class State : uint8_t { none, exchanged, moved, overwritten };
 
+	enum class Existing : uint8_t { replace, keep };
+
 	// `temporary` takes the place of `final` and the folder is synced. Paths stay the caller's until finish or back.
-	Status in(const char *temporary, const char *final);
+	// Existing::keep: EEXIST if there is one of this name.
+	Status in(const char *temporary, const char *final, Existing = Existing::replace);
 	// As before. Where the file system cannot exchange names an old file is gone: false.
 	bool back();
 	// The old file is removed.
@@ -22,6 +25,7 @@ public:
 	bool done() const { return state_ != State::none; }
 
 private:
+	static long move(const char *temporary, const char *final);
 	const char *temporary_ = nullptr, *final_ = nullptr;
 	State state_ = State::none;
 };

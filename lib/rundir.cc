@@ -64,27 +64,18 @@ bool is_entry_of(const char *file, const char *name)
 	return true;
 }
 
-struct DirEntry {	// struct linux_dirent64
-	uint64_t inode;
-	int64_t next;
-	uint16_t bytes;
-	uint8_t type;
-	char name[];
-};
-
 // Calls f(dir, file name) for every file of the directory.
 template <class F> void each_file(const char *dir_path, F f)
 {
 	long dir = sys_open(dir_path, O_RDONLY | O_DIRECTORY);
 	if (dir < 0)
 		return;
-	alignas(8) char buffer[2048];
-	for (long got; (got = sys_call(SYS_getdents64, dir, (long)buffer, sizeof buffer)) > 0;)
-		for (long at = 0; at < got;) {
-			const DirEntry *e = reinterpret_cast<const DirEntry *>(buffer + at);
-			f((int)dir, e->name);
-			at += e->bytes;
-		}
+	struct Call {
+		F &f;
+		int dir;
+		static void name(void *arg, const char *file) { static_cast<Call *>(arg)->f(static_cast<Call *>(arg)->dir, file); }
+	} call = { f, (int)dir };
+	(void)list_folder((int)dir, Call::name, &call);
 	sys_close((int)dir);
 }
 
@@ -233,6 +224,12 @@ void RunEntry::progress(uint64_t done, uint64_t total)
 {
 	__atomic_store_n(&entry_->bytes_total, total, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry_->bytes_done, done, __ATOMIC_RELEASE);
+}
+
+void RunEntry::committed(const char *path, uint32_t chain_length)
+{
+	(void)text_copy(entry_->last_image, sizeof entry_->last_image, path);
+	entry_->chain_length = chain_length;
 }
 
 void RunEntry::done(const Status &status, uint32_t next_phase)

@@ -29,6 +29,8 @@ public:
 	void refuse(uint64_t id);
 	void phase(uint32_t phase);
 	void progress(uint64_t done, uint64_t total);
+	// An image is whole; it needs chain_length images, itself included.
+	void committed(const char *path, uint32_t chain_length);
 	// The request is over: done_count rises last of all. next: the phase that follows.
 	void done(const Status &, uint32_t next_phase);
 

@@ -105,6 +105,8 @@ long pwrite_all(int fd, const void *buffer, size_t bytes, uint64_t offset);
 // Bytes read: fewer than asked only at the end of the file. Or -errno.
 long read_all(int fd, void *buffer, size_t bytes);
 long pread_all(int fd, void *buffer, size_t bytes, uint64_t offset);
+// Every name in an open folder. 0 or -errno.
+long list_folder(int dir, void (*name)(void *arg, const char *), void *arg);
 
 }  // namespace vk
 #endif

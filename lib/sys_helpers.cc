@@ -109,4 +109,27 @@ long pread_all(int fd, void *buffer, size_t bytes, uint64_t offset)
 	return static_cast<long>(got);
 }
 
+namespace {
+struct DirEntry {	// struct linux_dirent64
+	uint64_t inode;
+	int64_t next;
+	uint16_t bytes;
+	uint8_t type;
+	char name[];
+};
+}  // namespace
+
+long list_folder(int dir, void (*name)(void *arg, const char *), void *arg)
+{
+	alignas(8) char buffer[2048];
+	long got;
+	while ((got = sys_call(SYS_getdents64, dir, (long)buffer, sizeof buffer)) > 0)
+		for (long at = 0; at < got;) {
+			const DirEntry *e = reinterpret_cast<const DirEntry *>(buffer + at);
+			name(arg, e->name);
+			at += e->bytes;
+		}
+	return got;
+}
+
 }  // namespace vk

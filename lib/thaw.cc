@@ -37,6 +37,8 @@ Status open_image(Thaw &t)
 	for (size_t i = 0; i < c.class_count; i++)
 		if (!c.classes[i] || c.classes[i]->size != sizeof *c.classes[i])
 			return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "thaw: config", "classes", i);
+	if (c.vkernel.parent_path)
+		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "thaw: config", "vkernel.parent_path: the image itself is the parent");
 	if (armed_vkernel())
 		return fail(EEXIST, VKCKPT_R_BUSY, "thaw");
 	t.fd = c.fd;
@@ -52,7 +54,9 @@ Status open_image(Thaw &t)
 	VK_TRY(named(t.reader.open(t.fd, Crew::workers_for(c.vkernel.workers)), c));
 	if (c.crypto)
 		VK_TRY(named(t.reader.use(*c.crypto, c.path), c));
-	return named(t.reader.read_head(), c);
+	VK_TRY(named(t.reader.read_head(), c));
+	t.reader.set_chain(&t.chain);
+	return go_on(t, named(t.chain.open(t.reader.head(), c.path, t.fd, c.parent_path, c.crypto), c));
 }
 
 // Gives back all that could be taken until the point of no return.
@@ -70,6 +74,7 @@ void undo(Thaw &t)
 
 void close_image(Thaw &t)
 {
+	t.chain.close();
 	t.reader.close();
 	t.clone_disks.close();
 	if (t.own_fd)

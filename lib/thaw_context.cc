@@ -15,10 +15,18 @@ struct vkckpt_config vkernel_config(Thaw &t)
 {
 	const struct vkckpt_f_identity &id = t.reader.head().identity();
 	struct vkckpt_config c = t.config->vkernel;
+	bool in_chain = t.reader.head().shape().incremental();
 	if (!c.image_path && c.image_fd < 0) {
-		Text(t.default_image, sizeof t.default_image).add(t.name).add(".ckpt");
-		c.image_path = t.config->path && !t.clone ? t.config->path : t.default_image;
+		if (!t.config->path || t.clone)
+			Text(t.default_image, sizeof t.default_image).add(t.name).add(".ckpt");
+		else if (in_chain)	// others may need this one: nothing ever takes its place
+			lineage_plain_name(t.config->path, t.default_image, sizeof t.default_image);
+		else
+			text_copy(t.default_image, sizeof t.default_image, t.config->path);
+		c.image_path = t.default_image;
 	}
+	if (c.chain == 0 && in_chain && c.image_path && !t.clone)
+		c.chain = VKCKPT_CHAIN_DEFAULT;
 	c.name = t.name;
 	c.vcpu_count = id.vcpu_count;
 	c.segments = t.segments;
@@ -53,6 +61,16 @@ void vmspace_of(const void *record, struct vkckpt_vmspace *out)
 	memcpy(out->mapping, f + 1, f->mapping_count * sizeof out->mapping[0]);
 }
 
+// The next image is built on the one that is thawed, if that can be found again; else it is a full one, and what was wrong with the chain is a
+// warning in the run directory.
+void go_on_with_chain(Thaw &t)
+{
+	if (!t.ck->lineage || !t.config->path || !t.reader.head().shape().incremental())
+		return;
+	Status s = lineage_adopt(*t.ck->lineage, t.config->path, t.reader.head().shape(), t.config->crypto);
+	t.ck->run.words()->warning_reason = s.reason;
+}
+
 }  // namespace
 
 Status thaw_make_context(Thaw &t)
@@ -76,6 +94,7 @@ Status thaw_make_context(Thaw &t)
 	struct vkckpt_config c = vkernel_config(t);
 	VK_TRY(context_make(c, birth, &t.ck));
 	t.ck->thawed = true;
+	go_on_with_chain(t);
 	take_contexts(t);
 	return success();
 }

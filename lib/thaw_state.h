@@ -4,6 +4,7 @@
 
 #include <vkckpt/vkckpt.h>
 
+#include "lib/chain.h"
 #include "lib/clone.h"
 #include "lib/context.h"
 #include "lib/image_reader.h"
@@ -16,6 +17,7 @@ struct Thaw {
 	int fd = -1;
 	bool own_fd = false;
 	ImageReader reader;
+	Chain chain;					// what the image is built on
 	struct vkckpt_f_host here;
 
 	uint32_t segment_count = 0;
@@ -34,7 +36,7 @@ struct Thaw {
 
 	char name[VKCKPT_MAX_NAME + 1] = {};		// of the vkernel
 	CloneDisks clone_disks;
-	char default_image[VKCKPT_MAX_NAME + 8] = {};	// NAME.ckpt
+	char default_image[VKCKPT_MAX_PATH + 1] = {};	// where the caller does not say: NAME.ckpt, or the image's own path
 	struct vkckpt *ck = nullptr;			// the new vkernel, not published yet
 	struct vkckpt_thaw_info info = {};
 };

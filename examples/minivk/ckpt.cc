@@ -99,13 +99,25 @@ void hook_thawed(void *, const struct vkckpt_thaw_info *info)
 	checkpoint_ended(CkptState::kThawed);
 }
 
+void log_image()
+{
+	uint32_t length = 0;
+	const std::string path = vkckpt_last_image(armed, &length);
+	if (path.empty())
+		host_log("checkpoint written; going on");
+	else if (length <= 1)
+		host_log("checkpoint written to %s; going on", path.c_str());
+	else
+		host_log("checkpoint written to %s, number %u of its chain; going on", path.c_str(), length);
+}
+
 void hook_resumed(void *, const struct vkckpt_error *err)
 {
 	KernelLock lock;
 	if (err->reason)
 		host_log("checkpoint failed: %s", err->message);
 	else
-		host_log("checkpoint written; going on");
+		log_image();
 	checkpoint_ended(err->reason ? (err->code ? -err->code : -EIO) : CkptState::kResumed);
 }
 
@@ -137,6 +149,7 @@ struct vkckpt_config base_config(const Options &o)
 	c.size = sizeof c;
 	c.workers = o.workers;
 	c.codec = o.codec;
+	c.chain = o.chain;
 	c.program = "minivk";
 	set_image(o.image, 1, &c.image_path, &c.image_fd);
 	c.on_ckpt = o.continue_after ? VKCKPT_ACTION_CONTINUE : VKCKPT_ACTION_EXIT;
@@ -166,7 +179,7 @@ void look_at_image(const struct vkckpt_config &c)
 		host_log("image %s: not a regular file: a suspend will fail; name another with --image", c.image_path);
 	else if (access(folder.c_str(), W_OK | X_OK) != 0)
 		host_log("image %s: %s: a suspend will fail; name another place with --image", c.image_path, strerror(errno));
-	else if (there)
+	else if (there && (c.chain == 0 || c.chain == VKCKPT_CHAIN_OFF))
 		host_log("image %s: is there already: a suspend will replace it", c.image_path);
 }
 
@@ -180,6 +193,7 @@ void ckpt_arm(const Options &o)
 	if (!c.image_path && c.image_fd < 0)
 		c.image_path = default_image.c_str();
 	c.name = o.name.c_str();
+	c.parent_path = o.parent;
 	c.vcpu_count = kernel().cpu_count;
 	c.segments = &segment;
 	c.segment_count = 1;
@@ -233,6 +247,7 @@ int ckpt_thaw(const Options &o)
 	c.override_count = o.overrides.size();
 	c.dry_run = o.dry_run;
 	c.clone = o.clone;
+	c.parent_path = o.parent;
 	console_option = o.console_given ? o.console : nullptr;
 	Report report = {o.json};
 	c.refusal = report_refusal;

@@ -21,8 +21,9 @@ namespace {
 const char kUsage[] =
     "usage: minivk [-m size] [-n ncpus] [-r disk] [-i memimg] [-p pidfile] [-e NAME=value] [--root dir|cpio]\n"
     "              [--name NAME] [--image FILE] [--on-ckpt exit|continue] [--console stdio|pty[:link]|log:FILE|null]\n"
-    "              [--workers N] [--codec lz4|raw] [--] [program args...]\n"
-    "       minivk --thaw FILE [--clone[=NAME]] [-o device.key=value]... [--dry-run [--json]] [--workers N] [--codec lz4|raw]\n";
+    "              [--chain N|off] [--parent FILE] [--workers N] [--codec lz4|raw] [--] [program args...]\n"
+    "       minivk --thaw FILE [--clone[=NAME]] [-o device.key=value]... [--parent FILE]\n"
+    "              [--dry-run [--json]] [--chain N|off] [--workers N] [--codec lz4|raw]\n";
 const char kHelp[] =
     "  -m size         memory of the guest (512m)\n"
     "  -n ncpus        virtual CPUs (1)\n"
@@ -35,6 +36,9 @@ const char kHelp[] =
     "  --image FILE    where SIGCKPT writes (NAME.ckpt); - is standard output, fd:N a descriptor\n"
     "  --on-ckpt       what SIGCKPT does after writing: exit (status 33) or continue\n"
     "  --console       where the guest's console is (stdio)\n"
+    "  --chain N       incremental images: each has a name of its own, NAME.NNNN.ckpt, and holds what changed since the\n"
+    "                  one before; after N of them comes a full one (16 with --on-ckpt continue; else off)\n"
+    "  --parent FILE   the image that the first one is built on; at a thaw: where the parent of the image is\n"
     "  --workers N     threads that write an image or read it (one more than there are CPUs)\n"
     "  --codec         how memory is stored in an image: lz4 (at first) or raw\n"
     "  --thaw FILE     go on from an image; - is standard input, fd:N a descriptor\n"
@@ -86,6 +90,8 @@ void check_name(const char *option, const std::string &name)
 			misuse("%s %s: letters, digits, '-', '_' and '.' only", option, name.c_str());
 }
 
+bool is_descriptor(const char *image) { return image && (strcmp(image, "-") == 0 || strncmp(image, "fd:", 3) == 0); }
+
 void check_together(const Options &o, bool boot_option)
 {
 	if (o.dry_run && !o.thaw)
@@ -98,17 +104,24 @@ void check_together(const Options &o, bool boot_option)
 		misuse("-o goes with --thaw");
 	if (o.thaw && (boot_option || !o.program.empty()))
 		misuse("--thaw takes memory, processors, disk, root and program from the image; leave them out");
+	if (o.chain_given && o.chain != VKCKPT_CHAIN_OFF && is_descriptor(o.image))
+		misuse("--chain gives its images names: --image %s is a descriptor; name a file", o.image);
+	if (!o.thaw && o.parent && is_descriptor(o.image))
+		misuse("--parent is recorded in the image as a path beside it: --image %s is a descriptor; name a file", o.image);
+	if (!o.thaw && o.parent && o.chain == VKCKPT_CHAIN_OFF)
+		misuse("--parent goes with --chain N, not with --chain off");
 	if (!o.thaw && o.image && strcmp(o.image, "-") == 0 && strcmp(o.console, "stdio") == 0)
 		misuse("--image - writes to standard output, where the console is: add --console log:FILE, pty or null");
 }
 
-enum LongOption { kRoot = 256, kName, kImage, kOnCkpt, kConsole, kThaw, kDryRun, kJson, kClone, kWorkers, kCodec, kHelpOption, kVersion, kTestAt,
+enum LongOption { kRoot = 256, kName, kImage, kOnCkpt, kConsole, kThaw, kDryRun, kJson, kClone, kWorkers, kCodec, kChain, kParent,
+	kHelpOption, kVersion, kTestAt,
 	kTestEvery };
 const option kLong[] = {
 	{"root", 1, nullptr, kRoot}, {"name", 1, nullptr, kName}, {"image", 1, nullptr, kImage},
 	{"on-ckpt", 1, nullptr, kOnCkpt}, {"console", 1, nullptr, kConsole}, {"thaw", 1, nullptr, kThaw},
 	{"dry-run", 0, nullptr, kDryRun}, {"json", 0, nullptr, kJson}, {"clone", 2, nullptr, kClone}, {"help", 0, nullptr, kHelpOption}, {"version", 0, nullptr, kVersion},
-	{"workers", 1, nullptr, kWorkers}, {"codec", 1, nullptr, kCodec},
+	{"chain", 1, nullptr, kChain}, {"parent", 1, nullptr, kParent}, {"workers", 1, nullptr, kWorkers}, {"codec", 1, nullptr, kCodec},
 	{"test-ckpt-at-trap", 1, nullptr, kTestAt}, {"test-ckpt-every", 1, nullptr, kTestEvery}, {}};
 
 // False: a boot option, which a thaw does not take.
@@ -148,6 +161,11 @@ bool take(Options &o, int c, const char *value)
 			misuse("--codec %s: lz4 or raw", value);
 		o.codec = value[0] == 'r' ? VKCKPT_CODEC_RAW : VKCKPT_CODEC_LZ4;
 		return true;
+	case kChain:
+		o.chain_given = true;
+		o.chain = strcmp(value, "off") == 0 ? VKCKPT_CHAIN_OFF : uint32_t(parse_number("--chain", value, VKCKPT_MAX_CHAIN));
+		return true;
+	case kParent: o.parent = value; return true;
 	case kTestAt: o.test_at_trap = parse_number("--test-ckpt-at-trap", value, 1ull << 60); return true;
 	case kTestEvery: o.test_every = parse_number("--test-ckpt-every", value, 1ull << 60); return true;
 	case 'm': o.ram_bytes = parse_size(value); return false;
@@ -194,6 +212,8 @@ Options parse_options(int argc, char **argv)
 	for (int i = optind; i < argc; i++)
 		o.program.push_back(argv[i]);
 	check_together(o, boot_option);
+	if (!o.chain_given && !is_descriptor(o.image) && (o.continue_after || (o.parent && !o.thaw)))
+		o.chain = VKCKPT_CHAIN_DEFAULT;
 	return o;
 }
 

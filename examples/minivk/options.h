@@ -27,6 +27,9 @@ struct Options {
 	bool dry_run = false, json = false;
 	const char *clone = nullptr;	// "": a name is made
 	uint32_t workers = 0, codec = 0;	// as in struct vkckpt_config
+	uint32_t chain = 0;			// likewise
+	bool chain_given = false;
+	const char *parent = nullptr;
 	uint64_t test_at_trap = 0, test_every = 0;	// hidden, for tests
 };
 

@@ -35,7 +35,10 @@ enum vkckpt_reason {
 	VKCKPT_R_IMAGE_IN_USE = 83,	/* another capture writes NAME.part; as a warning: another vkernel has the same path */
 	/* the host */
 	VKCKPT_R_NO_SPACE = 100, VKCKPT_R_IO_ERROR = 101, VKCKPT_R_PERMISSION = 102, VKCKPT_R_NOT_FOUND = 103,
-	VKCKPT_R_NO_MEMORY = 104, VKCKPT_R_SYSTEM = 105
+	VKCKPT_R_NO_MEMORY = 104, VKCKPT_R_SYSTEM = 105,
+	/* an incremental image and those that it is built on */
+	VKCKPT_R_PARENT_MISSING = 120, VKCKPT_R_PARENT_CHANGED = 121, VKCKPT_R_PARENT_NEEDED = 122,
+	VKCKPT_R_PARENT_UNFIT = 123, VKCKPT_R_CHAIN_LOOP = 124, VKCKPT_R_CHAIN_TOO_DEEP = 125
 };
 
 /* Filled by every function that takes one, when it fails; a NULL pointer is allowed. */

@@ -17,7 +17,7 @@
 #define VKCKPT_MAGIC		"\x89VKCKPT\n"	/* 8 bytes without the NUL; the first catches 7-bit transfers */
 #define VKCKPT_TRAILER_MAGIC	"VKCKPTE\n"
 #define VKCKPT_VERSION_MAJOR	1	/* another major: refused */
-#define VKCKPT_VERSION_MINOR	0	/* a newer minor: read, unknown optional parts skipped */
+#define VKCKPT_VERSION_MINOR	1	/* a newer minor: read, unknown optional parts skipped */
 
 #define VKCKPT_BLOCK		4096u	/* header, trailer, alignment of RAM payloads, multiple of the file's length */
 #define VKCKPT_FRAME		4096u	/* bytes of a frame; other page sizes are refused by name */
@@ -40,14 +40,15 @@
 #define VKCKPT_MAX_VALUE	65536u		/* bytes of one value */
 #define VKCKPT_MAX_NAME		63u		/* bytes of a name, NUL not counted */
 #define VKCKPT_MAX_PATH		1023u
+#define VKCKPT_MAX_CHAIN	64u		/* images of a chain: an incremental one and all that it is built on */
 
 #define VKCKPT_ARCH_X86_64	62u		/* EM_X86_64 */
 
 enum vkckpt_digest_id { VKCKPT_DIGEST_XXH3_128 = 1 };
 enum vkckpt_cipher_id { VKCKPT_CIPHER_NONE = 0, VKCKPT_CIPHER_XCHACHA20_POLY1305 = 1 };
 
-/* Bits of required_features. */
-#define VKCKPT_FEATURE_INCREMENTAL	(1ull << 0)	/* chunks may be those of a parent image */
+/* Bits of required_features, since 1.1. An image that has none of them is readable by a 1.0 reader. */
+#define VKCKPT_FEATURE_INCREMENTAL	(1ull << 0)	/* descriptors carry content hashes, and may be of codec PARENT */
 #define VKCKPT_FEATURE_SEALED		(1ull << 1)	/* encrypted; cipher_id says how */
 
 /* 16 bytes: XXH3-128 in its canonical (big-endian) form, XXH128_canonicalFromHash. */
@@ -225,7 +226,7 @@ struct vkckpt_f_identity {
 	char program[64];		/* kind of vkernel: "minivk" */
 	char name[64];			/* this one */
 	char library[64];		/* version of libvkckpt that wrote it */
-	char parent_path[1024];		/* relative to this image; empty for a full one */
+	char parent_path[1024];		/* relative to the folder of this image, never absolute; empty for a full one */
 };
 
 /*
@@ -289,8 +290,8 @@ struct vkckpt_f_context {	/* callee-saved registers of the System V ABI and wher
  * REC_RAM_GROUP: this struct, chunk_count descriptors; then, at the next multiple of 4096 of the file, the stored bytes
  * of the chunks in the order of the descriptors, the first at data_offset, each next one at the next multiple of 16,
  * data_bytes in all (the next multiple of 4096; gaps are zero and checked). payload_bytes of the record does not count the
- * data. A chunk has at most one descriptor of codec ZERO and one other, their masks disjoint and inside the object. A frame
- * that no descriptor names reads as zero.
+ * data. A chunk has at most one descriptor of codec ZERO, one of PARENT and one other, their masks disjoint and inside the
+ * object. A frame that no descriptor names reads as zero.
  */
 struct vkckpt_f_group {
 	uint32_t chunk_count;		/* 1 .. 256 */
@@ -303,20 +304,20 @@ enum vkckpt_codec {
 	VKCKPT_CODEC_RAW = 1,		/* the frames of the mask one after the other */
 	VKCKPT_CODEC_LZ4 = 2,		/* one LZ4 block of the same, smaller than it */
 	VKCKPT_CODEC_SAME = 3,		/* reserved: as another chunk of this image */
-	VKCKPT_CODEC_PARENT = 4		/* reserved: unchanged since the parent image */
+	VKCKPT_CODEC_PARENT = 4		/* the frames of the mask are those of the parent image, which may have them from its own parent; stored_bytes 0 */
 };
 #define VKCKPT_OBJECT_REGION	0x100u	/* object numbers: 0.. RAM segments, 0x100.. regions */
 struct vkckpt_f_chunk {
 	uint64_t chunk;			/* number in its object: frames 16c .. 16c+15 */
-	uint64_t offset;		/* of the stored bytes in the file; 0 for ZERO */
+	uint64_t offset;		/* of the stored bytes in the file; 0 for ZERO and PARENT */
 	uint32_t stored_bytes;
 	uint16_t object;
 	uint16_t mask;			/* bit f: frame 16c+f is here */
 	uint8_t codec;
 	uint8_t page_class;		/* enum vkckpt_page_class of most of its frames */
 	uint8_t reserved[6];
-	struct vkckpt_digest digest;	/* over the stored bytes; 0 for ZERO */
-	struct vkckpt_digest content;	/* reserved for incremental images: 0 */
+	struct vkckpt_digest digest;	/* over the stored bytes; 0 for ZERO and PARENT */
+	struct vkckpt_digest content;	/* FEATURE_INCREMENTAL: over the frames of the mask, decoded, in order; 0 for ZERO. Else 0 */
 };
 
 /* REC_STATS: this struct; per class: frames live, zero, dropped as free, and stored bytes. */
@@ -326,7 +327,7 @@ enum vkckpt_page_class {
 };
 struct vkckpt_f_stats {
 	uint64_t frames_total;
-	uint64_t frames_stored;		/* live and not zero */
+	uint64_t frames_stored;		/* live, not zero, and not as in the parent */
 	uint64_t frames_zero;		/* live, found zero */
 	uint64_t frames_free;		/* left out by the vkernel's word */
 	uint64_t frames_hole;		/* never touched */
@@ -336,7 +337,9 @@ struct vkckpt_f_stats {
 	uint64_t quiesce_ns, walk_ns, write_ns;
 	uint32_t workers;		/* threads that encoded; 0: not told */
 	uint32_t codec;			/* enum vkckpt_codec that was tried; 0: not told */
-	uint64_t reserved[3];
+	uint64_t reserved;
+	uint64_t frames_parent;		/* live, unchanged since the parent image */
+	uint64_t reserved_more;
 	uint64_t frames_secret;		/* left out because no image may hold them */
 };
 

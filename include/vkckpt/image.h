@@ -43,13 +43,30 @@ int vkckpt_source_entry(const struct vkckpt_source *, size_t k, const char **key
 /* The index, sorted by (object, chunk, codec). */
 const struct vkckpt_f_chunk *vkckpt_image_chunks(const struct vkckpt_image *, uint64_t *count);
 /*
+ * Opens the images that an incremental one is built on, its parent first. parent: where that is; NULL: where the image says.
+ * The number of them, 0 for a full image; or -errno, for which err->subject names the file: ENOENT PARENT_MISSING, ESTALE
+ * PARENT_CHANGED, ELOOP CHAIN_LOOP, ENOBUFS CHAIN_TOO_DEEP, or what vkckpt_image_open says of the ancestor. Idempotent.
+ * vkckpt_image_frame calls it when it has to. Since 0.2.
+ */
+int vkckpt_image_chain(struct vkckpt_image *, const char *parent, struct vkckpt_error *err);
+struct vkckpt_ancestor {
+	const char *path;
+	const struct vkckpt_f_header *header;
+	const struct vkckpt_f_identity *identity;
+	const struct vkckpt_f_stats *stats;
+	uint64_t file_bytes;
+};
+/* After vkckpt_image_chain: ancestor i, 0 the parent. 1 filled, valid until close; 0 no more. Since 0.2. */
+int vkckpt_image_ancestor(const struct vkckpt_image *, unsigned i, struct vkckpt_ancestor *out);
+/*
  * Reads one frame of an object into `frame` (4096 bytes), checksum checked: 1, 0 the image has no such frame (it reads as
- * zero; the buffer is zeroed), -errno damaged.
+ * zero; the buffer is zeroed), -errno damaged, or the chain cannot be opened.
  */
 int vkckpt_image_frame(struct vkckpt_image *, uint32_t object, uint64_t number, void *frame, struct vkckpt_error *err);
 
 /*
- * Reads a whole image from the file or pipe, checks every byte of it, decodes every chunk. progress, if not NULL, is called with
+ * Reads a whole image from the file or pipe, checks every byte of it, decodes every chunk; of an incremental one also every
+ * byte of all images that it is built on (from a pipe: -ESPIPE, PARENT_NEEDED). progress, if not NULL, is called with
  * bytes read. 0 or -errno with *err.
  */
 int vkckpt_image_verify(const char *path, int fd, void (*progress)(void *, uint64_t bytes), void *arg,

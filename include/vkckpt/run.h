@@ -30,7 +30,8 @@ enum vkckpt_action {
 	VKCKPT_ACTION_CONFIGURED = 0, VKCKPT_ACTION_EXIT = 1, VKCKPT_ACTION_CONTINUE = 2, VKCKPT_ACTION_CANCEL = 3
 };
 enum vkckpt_request_flags {
-	VKCKPT_REQUEST_RAM_ONLY = 1	/* continue without freezing writable disks: the image thaws only on disks put back */
+	VKCKPT_REQUEST_RAM_ONLY = 1,	/* continue without freezing writable disks: the image thaws only on disks put back */
+	VKCKPT_REQUEST_FULL = 2		/* the image is a full one, with which a new chain begins */
 };
 #define VKCKPT_REQUEST(action, flags, id) \
 	((uint64_t)(action) | (uint64_t)(flags) << 8 | (uint64_t)(id) << 16)
@@ -65,7 +66,11 @@ struct vkckpt_run_entry {	/* 4096 bytes */
 	uint64_t bytes_done, bytes_total;	/* of RAM, before compression */
 	char message[384];		/* struct vkckpt_error's of the last failure */
 	uint64_t refused_id;		/* request last refused because another was being served (EBUSY) */
-	uint8_t zero[2448];
+	/* since 0.2 */
+	char last_image[1024];		/* that was committed last: absolute; "": none yet, or to a descriptor */
+	uint32_t chain_length;		/* images that it needs, itself included */
+	uint32_t chain_limit;		/* images of a chain at most; 0: this vkernel writes full images only, and replaces image_path */
+	uint8_t zero[1416];
 };
 #ifdef __cplusplus
 static_assert(sizeof(struct vkckpt_run_entry) == 4096, "run entry");

@@ -244,9 +244,17 @@ struct vkckpt_config {
 					   make_key: in clear */
 	const struct vkckpt_secret *secrets;	/* each inside one segment or region; up to VKCKPT_MAX_SECRETS */
 	size_t secret_count;
+	/* Behind this: may be missing too, since 0.2. */
+	uint32_t chain;			/* 1 .. VKCKPT_MAX_CHAIN: images are incremental and get names of their own, so many to a chain
+					   before the next full one; 0: none, image_path is replaced (a thaw: goes on with the chain
+					   of its image, if that has one); VKCKPT_CHAIN_OFF: none in any case */
+	uint32_t reserved_chain;	/* 0 */
+	const char *parent_path;	/* the image that the first one is built on; NULL: none (a thaw: the image itself). Needs chain */
 };
 #define VKCKPT_MAX_WORKERS 64u
 #define VKCKPT_MAX_SECRETS 64u
+#define VKCKPT_CHAIN_OFF UINT32_MAX
+#define VKCKPT_CHAIN_DEFAULT 16u	/* where a chain is wanted and nobody says how long */
 
 /*
  * Blocks SIGCKPT, SIGCKPTEXIT and SIGTHAW in the calling thread: the first thing main does, so that a signal that comes
@@ -258,12 +266,13 @@ void vkckpt_block_signals(void);
 /*
  * Makes this process one that can be checkpointed: copies *config (strings and arrays too; classes, and what hooks point
  * to, must stay), maps and touches all memory that captures will need (about 6 MiB, 2.5 MiB for each worker and 1/400 of
- * RAM), makes the workers' threads (without libc, all signals blocked; they sleep until a capture), installs the handlers
+ * RAM; with a chain 1/140), makes the workers' threads (without libc, all signals blocked; they sleep until a capture), installs the handlers
  * of SIGCKPT and SIGCKPTEXIT (SA_RESTART | SA_ONSTACK), publishes the vkernel in the run directory, unblocks the two
  * signals in the calling thread. *out: the armed vkernel, NULL on failure. err may be NULL.
  * 0, or -errno: EINVAL a field of config (err->subject names it), ENOBUFS one over a limit of vkckpt/format.h, EEXIST one
  * is armed already in this process, EPERM the run directory is somebody else's or open to others, ENOSPC no room for
- * reserve_image, EAGAIN no more threads, ENOMEM, or what the host said. Safety: context ARM; one thread, Blocks, not AS-Safe. Since 0.1.
+ * reserve_image, EAGAIN no more threads, ENOMEM, PARENT_UNFIT or another reason of vkckpt_image_chain: parent_path, or what
+ * the host said. Safety: context ARM; one thread, Blocks, not AS-Safe. Since 0.1.
  */
 int vkckpt_arm(const struct vkckpt_config *config, struct vkckpt **out, struct vkckpt_error *err);
 /*
@@ -344,6 +353,7 @@ struct vkckpt_thaw_config {
 	/* Dry run: called for every refusal, in the order found, so that all can be cured at once. NULL: only the first is told. */
 	void (*refusal)(void *refusal_arg, const struct vkckpt_error *);
 	void *refusal_arg;
+	const char *parent_path;	/* where the parent of an incremental image is; NULL: where the image says, beside it */
 };
 /*
  * From an image to a vkernel that is ready to run: reads and checks the head; reserves addresses; opens devices; maps and
@@ -353,7 +363,8 @@ struct vkckpt_thaw_config {
  * let each vCPU call vkckpt_resume.
  * 0, or -errno, *out NULL: no disk, file or image was changed, the image can be thawed again. EINVAL arguments; EEXIST an
  * address of RAM or a region is in use here (err->number), or one is armed; ENOTSUP another program, build, layout,
- * processor, version (see err->reason); EBADMSG damaged; ENODEV no class for a device; ESTALE a disk has changed or gone
+ * processor, version (see err->reason); EBADMSG damaged; ESPIPE, ENOENT, ESTALE, ELOOP: an image that this one is built on
+ * (see vkckpt_image_chain); ENODEV no class for a device; ESTALE a disk has changed or gone
  * on; EBUSY a disk in use; ENOMEM; or what a hook or the host said. A device class that fills its *err speaks for itself.
  * With regions, a failure after they were overwritten ends the process with the message on stderr and status 1 (nothing
  * else is changed then either). dry_run: stops after the devices were opened, closes them, RAM is not read. If SIGTHAW
@@ -374,6 +385,12 @@ int vkckpt_resume(struct vkckpt *, unsigned vcpu);
 uint32_t vkckpt_vcpu_count(const struct vkckpt *);
 /* Name of the vkernel (from the image, after a thaw). Memory: until vkckpt_disarm. Safety: MT-Safe, AS-Safe. Since 0.1. */
 const char *vkckpt_name(const struct vkckpt *);
+/*
+ * Path of the last image that this process has committed, "" if there is none or it went to a descriptor. *chain_length, if
+ * not NULL: how many images it needs, itself included: 1 a full one, 0 none. Call it where no capture can be under way: in
+ * hook resumed, or behind the safe point. Memory: until the next capture. Safety: MT-Safe, AS-Safe. Since 0.2.
+ */
+const char *vkckpt_last_image(const struct vkckpt *, uint32_t *chain_length);
 /*
  * Device i of the armed vkernel, so that a thawing program finds what its classes opened: NULL past the end. Those of
  * policy DROP that could not be opened are not among them. Memory: until vkckpt_disarm. Safety: MT-Safe, AS-Safe. Since

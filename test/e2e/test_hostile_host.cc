@@ -108,7 +108,7 @@ TEST_CASE("no room for an image: the vkernel runs on and the old image stays", "
 		TEST_SKIP("no user name space with a tmpfs can be made here");
 	std::vector<std::string> words = place.boot_words(
 	    {"/bin/sh", "-c", std::string("head -c 5000000 /dev/urandom >/tmp/r; ") + kTicks},
-	    {"--on-ckpt", "continue", "--image", small.at + "/vk.ckpt"});
+	    {"--on-ckpt", "continue", "--chain", "off", "--image", small.at + "/vk.ckpt"});
 	Child child = small.start(words);
 	REQUIRE(child->expect("ready"));
 	const uint32_t first = result_of_signal(place, *child);
@@ -181,7 +181,7 @@ TEST_CASE("a leftover part of an image is removed and one that is being written 
 {
 	Place place;
 	const std::string part = place.image() + ".part";
-	Child child = place.sh(kTicks, {"--on-ckpt", "continue"});
+	Child child = place.sh(kTicks, {"--on-ckpt", "continue", "--chain", "off"});
 	REQUIRE(child->expect("ready"));
 	write_file(part, "left over");
 	CHECK(result_of_signal(place, *child) == VKCKPT_R_NONE);
@@ -291,7 +291,7 @@ TEST_CASE("a storm of SIGCKPT", "[host]")
 		Place place;
 		Random random;
 		Child child = place.sh("echo ready; i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo $i; sleep 0.02; done; echo end",
-		    {"--on-ckpt", on_ckpt, "-n", "2"});
+		    {"--on-ckpt", on_ckpt, "--chain", "off", "-n", "2"});
 		REQUIRE(child->expect("ready"));
 		for (int i = 0; i < 300; i++) {
 			child->signal(VKCKPT_SIGCKPT);

@@ -196,18 +196,18 @@ TEST_CASE("a sleep across the gap: the monotonic clock continues and the date st
 TEST_CASE("SIGCKPTEXIT suspends whatever is configured", "[suspend]")
 {
 	Place place;
-	Child boot = place.sh("echo ready; thawed; echo end", {"--on-ckpt", "continue"});
+	Child boot = place.sh("echo ready; thawed; echo end", {"--on-ckpt", "continue", "--chain", "off"});
 	REQUIRE(boot->expect("ready"));
 	boot->signal(VKCKPT_SIGCKPTEXIT);
 	CHECK(boot->end().status == VKCKPT_EXIT_SUSPENDED);
 	CHECK(place.thawed().out == "end\n");
 }
 
-TEST_CASE("with --on-ckpt continue SIGCKPT writes an image and the vkernel goes on and both futures happen", "[suspend]")
+TEST_CASE("with --on-ckpt continue --chain off SIGCKPT writes an image and the vkernel goes on and both futures happen", "[suspend]")
 {
 	Place place;
 	Child boot = place.sh("echo ready; i=0; while [ ! -e /tmp/stop ] && [ $i -lt 50 ]; do i=$((i+1)); sleep 0.1; done; echo counted $i",
-	    {"--on-ckpt", "continue"});
+	    {"--on-ckpt", "continue", "--chain", "off"});
 	REQUIRE(boot->expect("ready"));
 	for (uint64_t i = 1; i <= 5; i++) {
 		boot->signal(VKCKPT_SIGCKPT);

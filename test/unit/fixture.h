@@ -331,6 +331,7 @@ struct Vkernel {
 	uint32_t dry_run = 0;
 	std::vector<std::string> refusals;	// of a dry run: reason and subject
 	int thaw_fd = -1;
+	const char *thaw_parent = nullptr;
 	int thaw(const std::string &path)
 	{
 		const struct vkckpt_device_class *classes[] = { &device_class };
@@ -349,6 +350,7 @@ struct Vkernel {
 			static_cast<Vkernel *>(p)->refusals.push_back(std::string(vkckpt_reason_name(e->reason)) + " " + e->subject);
 		};
 		t.refusal_arg = this;
+		t.parent_path = thaw_parent;
 		return vkckpt_thaw(&t, &ck, &err);
 	}
 	// The entry in the run directory.

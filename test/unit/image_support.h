@@ -16,6 +16,7 @@
 #include "lib/image_check.h"
 #include "lib/image_reader.h"
 #include "lib/image_writer.h"
+#include "lib/parent.h"
 
 namespace image_test {
 
@@ -84,15 +85,25 @@ inline struct vkckpt_uuid uuid(uint8_t seed)
 	return u;
 }
 
+// What an image of a chain is beside its frames.
+struct Lineage {
+	uint8_t id = 1, parent = 0;		// seeds of uuid(); parent 0: a full image
+	std::string parent_path;
+	vk::ParentHashes *hashes = nullptr;	// what its parent has
+};
+
 // The head records that every image here has: host, identity, a device, a vmspace, the regions, a vCPU.
-inline vk::Status write_head(vk::ImageWriter &writer, const vk::ImageShape &shape)
+inline vk::Status write_head(vk::ImageWriter &writer, const vk::ImageShape &shape, const Lineage &lineage = {})
 {
 	struct vkckpt_f_host host = {};
 	host.page_bytes = 4096;
 	std::strcpy(host.system, "Linux test");
 	VK_TRY(writer.record(VKCKPT_REC_HOST, &host, sizeof host));
 	struct vkckpt_f_identity identity = {};
-	identity.image_id = uuid(1);
+	identity.image_id = uuid(lineage.id);
+	if (lineage.parent)
+		identity.parent_id = uuid(lineage.parent);
+	std::strcpy(identity.parent_path, lineage.parent_path.c_str());
 	identity.action = 1;
 	identity.vcpu_count = 1;
 	std::strcpy(identity.program, "test");
@@ -123,17 +134,19 @@ inline vk::Status write_head(vk::ImageWriter &writer, const vk::ImageShape &shap
 }
 
 // Writes frames (chunks in the order of the map) to fd; sealed with crypto, if it is given.
-inline vk::Status write_image(int fd, const vk::ImageShape &shape, const Frames &frames, const struct vkckpt_crypto *crypto = nullptr)
+inline vk::Status write_image(int fd, const vk::ImageShape &shape, const Frames &frames, const struct vkckpt_crypto *crypto = nullptr,
+    const Lineage &lineage = {})
 {
 	vk::Arena arena;
 	VK_TRY(arena.map(vk::ImageWriter::arena_bytes(shape), vk::Prefault::no));
 	vk::ImageWriter writer;
 	writer.init(arena, shape);
+	writer.own_builder().set_content(shape.incremental(), lineage.hashes);
 	vk::Status status = crypto ? writer.seal_with(*crypto) : vk::success();
 	if (status.ok())
-		status = writer.begin(fd, uuid(1), 12345);
+		status = writer.begin(fd, uuid(lineage.id), 12345);
 	if (status.ok())
-		status = write_head(writer, shape);
+		status = write_head(writer, shape, lineage);
 	alignas(64) static uint8_t chunk_bytes[VKCKPT_CHUNK];
 	for (auto it = frames.begin(); it != frames.end() && status.ok();) {
 		vk::ChunkSource source;

@@ -1,0 +1,434 @@
+// Chains of images: what is as in the parent is found, and nothing wrong with a chain gets past the readers.
+#include <catch2/catch.hpp>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "lib/chain.h"
+#include "test/unit/fixture.h"
+#include "test/unit/image_support.h"
+
+using namespace image_test;
+using fixture::TempDir;
+
+namespace {
+
+vk::ImageShape chain_shape()
+{
+	vk::ImageShape shape = shape_of({ 80 * VKCKPT_FRAME }, { 6000 });
+	shape.features = VKCKPT_FEATURE_INCREMENTAL;
+	return shape;
+}
+
+// Images one after the other, each built on the one before: NAME.1, NAME.2 ...
+struct Chain {
+	TempDir dir;
+	vk::ImageShape shape = chain_shape();
+	vk::Arena arena;
+	vk::ParentHashes hashes;
+	std::mt19937_64 random{5};
+	Frames frames;
+	unsigned length = 0;
+
+	Chain()
+	{
+		if (!arena.map(vk::ParentHashes::arena_bytes(shape), vk::Prefault::no).ok())
+			std::abort();
+		hashes.init(arena, shape);
+		for (uint64_t f = 0; f < 80; f++)
+			if (f % 7)
+				frames[{ 0, f }] = frame_of(f % 5 ? Fill::text : f % 2 ? Fill::zero : Fill::noise, random);
+		for (uint64_t f = 0; f < 2; f++)
+			frames[{ VKCKPT_OBJECT_REGION, f }] = frame_of(Fill::text, random);
+	}
+	~Chain() { arena.release(); }
+	std::string path(unsigned i) { return dir / ("web." + std::to_string(i)); }
+	// The next image of what `frames` holds.
+	void write()
+	{
+		length++;
+		Lineage l;
+		l.id = static_cast<uint8_t>(length * 3);
+		l.hashes = &hashes;
+		if (length > 1) {
+			l.parent = static_cast<uint8_t>(l.id - 3);
+			l.parent_path = "web." + std::to_string(length - 1);
+		}
+		hashes.begin(length == 1);
+		TempFile file;
+		REQUIRE(write_image(file.fd(), shape, frames, nullptr, l).ok());
+		hashes.commit();
+		store(length, file.content());
+	}
+	void store(unsigned i, const Bytes &content)
+	{
+		fixture::spill(path(i), std::string(content.begin(), content.end()));
+	}
+	Bytes load(unsigned i)
+	{
+		std::string s = fixture::slurp(path(i));
+		return Bytes(s.begin(), s.end());
+	}
+	// A forged head record or descriptor, with all checksums right again.
+	template <class F> void forge(unsigned i, F change)
+	{
+		Bytes image = load(i);
+		std::vector<uint64_t> offsets = record_offsets(image);
+		change(image);
+		reseal(image, offsets);
+		store(i, image);
+	}
+	uint32_t verify(unsigned i)
+	{
+		struct vkckpt_error err = {};
+		return vkckpt_image_verify(path(i).c_str(), -1, nullptr, nullptr, &err) < 0 ? err.reason : 0;
+	}
+	// By random access: every frame of the image.
+	uint32_t read(unsigned i, Frames *out)
+	{
+		struct vkckpt_error err = {};
+		struct vkckpt_image *image = nullptr;
+		if (vkckpt_image_open(path(i).c_str(), &image, &err) < 0)
+			return err.reason;
+		uint32_t reason = vkckpt_image_chain(image, nullptr, &err) < 0 ? err.reason : 0;
+		for (uint32_t object : { 0u, VKCKPT_OBJECT_REGION })
+			for (uint64_t f = 0; f < (object ? 2 : 80) && reason == 0; f++) {
+				Bytes frame(VKCKPT_FRAME);
+				int r = vkckpt_image_frame(image, object, f, frame.data(), &err);
+				if (r < 0)
+					reason = err.reason;
+				else if (r > 0)
+					(*out)[{ object, f }] = frame;
+			}
+		vkckpt_image_close(image);
+		return reason;
+	}
+	uint32_t read(unsigned i)
+	{
+		Frames unused;
+		return read(i, &unused);
+	}
+	// The same by the stream reader.
+	vk::Status stream(unsigned i, Frames *out, const char *parent = nullptr)
+	{
+		int fd = open(path(i).c_str(), O_RDONLY | O_CLOEXEC);
+		vk::ImageReader reader;
+		vk::Chain chain;
+		Collector collector;
+		vk::Status s = reader.open(fd);
+		if (s.ok())
+			s = reader.read_head();
+		if (s.ok())
+			s = chain.open(reader.head(), path(i).c_str(), fd, parent);
+		reader.set_chain(&chain);
+		if (s.ok())
+			s = reader.read_ram({ &collector, Collector::base, Collector::zero });
+		collector.take();
+		*out = collector.frames;
+		reader.close();
+		chain.close();
+		close(fd);
+		return s;
+	}
+};
+
+// A descriptor of a chunk of codec PARENT in the only group and in the index of an image, the same in both.
+template <class F> void forge_parent(Bytes &image, F change)
+{
+	for (uint16_t type : { VKCKPT_REC_RAM_GROUP, VKCKPT_REC_INDEX }) {
+		uint64_t at_record = offset_of_type(image, type) + sizeof(vkckpt_f_record);
+		size_t head = type == VKCKPT_REC_INDEX ? sizeof(vkckpt_f_index) : sizeof(vkckpt_f_group);
+		auto *chunk = reinterpret_cast<vkckpt_f_chunk *>(image.data() + at_record + head);
+		while (chunk->codec != VKCKPT_CODEC_PARENT)
+			chunk++;
+		change(*chunk);
+	}
+}
+
+}  // namespace
+
+TEST_CASE("every image of a chain of ten has its own frames", "[chain]")
+{
+	Chain c;
+	std::vector<Frames> then;
+	for (unsigned i = 0; i < 10; i++) {
+		c.write();
+		then.push_back(c.frames);
+		for (unsigned k = 0; k < 4; k++) {	// changed, gone, come, turned zero
+			uint64_t f = c.random() % 80;
+			switch (c.random() % 4) {
+			case 0: c.frames.erase({ 0, f }); break;
+			case 1: c.frames[{ 0, f }] = Bytes(VKCKPT_FRAME); break;
+			default: c.frames[{ 0, f }] = frame_of(Fill::text, c.random);
+			}
+		}
+	}
+	for (unsigned i = 1; i <= 10; i++) {
+		INFO("image " << i);
+		REQUIRE(c.verify(i) == 0);
+		Frames random_access, streamed;
+		REQUIRE(c.read(i, &random_access) == 0);
+		REQUIRE(random_access == then[i - 1]);
+		REQUIRE(c.stream(i, &streamed).reason == 0);
+		REQUIRE(streamed == then[i - 1]);
+		if (i > 1)
+			REQUIRE(c.load(i).size() < c.load(1).size() * 2 / 3);
+	}
+}
+
+TEST_CASE("an unchanged image stores no frame, one that changed all is as a full one", "[chain]")
+{
+	Chain c;
+	c.write();
+	c.write();
+	struct vkckpt_error err = {};
+	struct vkckpt_image *image = nullptr;
+	REQUIRE(vkckpt_image_open(c.path(2).c_str(), &image, &err) == 0);
+	REQUIRE(vkckpt_image_stats(image)->frames_stored == 0);
+	REQUIRE(vkckpt_image_stats(image)->stored_bytes == 0);
+	REQUIRE(vkckpt_image_stats(image)->frames_parent > 50);
+	REQUIRE(vkckpt_image_chain(image, nullptr, &err) == 1);
+	struct vkckpt_ancestor parent;
+	REQUIRE(vkckpt_image_ancestor(image, 0, &parent) == 1);
+	REQUIRE(std::string(parent.path) == c.path(1));
+	REQUIRE(parent.header->image_id.bytes[0] == 3);
+	REQUIRE(vkckpt_image_ancestor(image, 1, &parent) == 0);
+	vkckpt_image_close(image);
+	for (auto &[place, frame] : c.frames)
+		frame = frame_of(Fill::noise, c.random);
+	c.write();
+	Frames all;
+	REQUIRE(c.read(3, &all) == 0);
+	REQUIRE(all == c.frames);
+}
+
+TEST_CASE("a full image with content hashes is readable without a chain, one without them is as of format 1.0", "[chain]")
+{
+	Chain c;
+	c.write();
+	Frames all;
+	REQUIRE(read_bytes(c.load(1)).ok());
+	vk::ImageShape plain = chain_shape();
+	plain.features = 0;
+	TempFile file;
+	REQUIRE(write_image(file.fd(), plain, c.frames).ok());
+	Bytes image = file.content();
+	REQUIRE(at<vkckpt_f_header>(image, 0).required_features == 0);
+	uint64_t group = offset_of_type(image, VKCKPT_REC_RAM_GROUP) + sizeof(vkckpt_f_record) + sizeof(vkckpt_f_group);
+	REQUIRE(vk::digest_is_zero(at<vkckpt_f_chunk>(image, group).content));
+}
+
+TEST_CASE("an incremental image from a pipe is refused with the remedy, or read with the parent that is named", "[chain]")
+{
+	Chain c;
+	c.write();
+	c.write();
+	int fd = open(c.path(2).c_str(), O_RDONLY | O_CLOEXEC);
+	struct vkckpt_error err = {};
+	REQUIRE(vkckpt_image_verify(nullptr, fd, nullptr, nullptr, &err) == -ESPIPE);
+	REQUIRE(err.reason == VKCKPT_R_PARENT_NEEDED);
+	REQUIRE(std::string(err.message).find("vkckpt flatten") != std::string::npos);
+	close(fd);
+	mkdir((c.dir / "elsewhere").c_str(), 0700);
+	REQUIRE(rename(c.path(1).c_str(), (c.dir / "elsewhere/full").c_str()) == 0);
+	REQUIRE(c.verify(2) == VKCKPT_R_PARENT_MISSING);
+	Frames all;
+	REQUIRE(c.stream(2, &all, (c.dir / "elsewhere/full").c_str()).reason == 0);
+	REQUIRE(all == c.frames);
+}
+
+TEST_CASE("a link to an image finds its parent beside the image", "[chain]")
+{
+	Chain c;
+	c.write();
+	c.write();
+	mkdir((c.dir / "links").c_str(), 0700);
+	std::string link = c.dir / "links/newest";
+	REQUIRE(symlink("../web.2", link.c_str()) == 0);
+	REQUIRE(vkckpt_image_verify(link.c_str(), -1, nullptr, nullptr, nullptr) == 0);
+}
+
+TEST_CASE("a parent that is missing, another image, no file or damaged is refused by its name", "[chain]")
+{
+	Chain c;
+	for (int i = 0; i < 3; i++)
+		c.write();
+	const Bytes one = c.load(1), two = c.load(2);
+	struct vkckpt_error err = {};
+	auto message = [&] {
+		REQUIRE(vkckpt_image_verify(c.path(3).c_str(), -1, nullptr, nullptr, &err) < 0);
+		return std::string(err.message);
+	};
+	unlink(c.path(1).c_str());
+	REQUIRE(c.verify(3) == VKCKPT_R_PARENT_MISSING);
+	REQUIRE(c.read(3) == VKCKPT_R_PARENT_MISSING);
+	REQUIRE(message().find("web.1") != std::string::npos);
+	c.store(1, two);
+	REQUIRE(c.verify(3) == VKCKPT_R_PARENT_CHANGED);
+	REQUIRE(c.read(3) == VKCKPT_R_PARENT_CHANGED);
+	unlink(c.path(1).c_str());
+	REQUIRE(mkfifo(c.path(1).c_str(), 0600) == 0);
+	REQUIRE(c.verify(3) == VKCKPT_R_PARENT_MISSING);	// and does not wait for a writer
+	unlink(c.path(1).c_str());
+	REQUIRE(mkdir(c.path(1).c_str(), 0700) == 0);
+	REQUIRE(c.verify(3) == VKCKPT_R_PARENT_MISSING);
+	rmdir(c.path(1).c_str());
+	fixture::spill(c.path(1), "root:x:0:0:root:/root:/bin/sh\n");
+	REQUIRE(c.verify(3) == VKCKPT_R_NOT_AN_IMAGE);
+	REQUIRE(message().find("web.1") != std::string::npos);
+	c.store(1, Bytes(one.begin(), one.end() - 4096));
+	REQUIRE(c.verify(3) == VKCKPT_R_TRUNCATED);
+	c.store(1, one);
+	REQUIRE(c.verify(3) == 0);
+}
+
+TEST_CASE("every byte of an ancestor counts for verify, and those that are needed for reading", "[chain]")
+{
+	Chain c;
+	c.write();
+	c.write();
+	const Bytes one = c.load(1);
+	unsigned unread = 0;
+	for (size_t at = 0; at < one.size(); at += 401) {
+		Bytes bad = one;
+		bad[at] ^= 0x10;
+		c.store(1, bad);
+		INFO("byte " << at);
+		REQUIRE(c.verify(2) != 0);
+		Frames all;
+		uint32_t reason = c.read(2, &all);
+		if (reason == 0) {
+			REQUIRE(all == c.frames);	// damaged where this image needs nothing
+			unread++;
+		}
+	}
+	REQUIRE(unread < one.size() / 401 / 2);
+}
+
+TEST_CASE("loops, images that are their own parent, and chains without end are refused", "[chain]")
+{
+	Chain c;
+	for (int i = 0; i < 3; i++)
+		c.write();
+	const Bytes one = c.load(1);
+	auto identity = [](Bytes &image) -> vkckpt_f_identity & {
+		return at<vkckpt_f_identity>(image, offset_of_type(image, VKCKPT_REC_IDENTITY) + sizeof(vkckpt_f_record));
+	};
+	c.forge(1, [&](Bytes &image) {
+		identity(image).parent_id = uuid(9);
+		strcpy(identity(image).parent_path, "web.3");
+	});
+	REQUIRE(c.verify(3) == VKCKPT_R_CHAIN_LOOP);
+	REQUIRE(c.read(3) == VKCKPT_R_CHAIN_LOOP);
+	c.forge(1, [&](Bytes &image) {
+		identity(image).parent_id = uuid(6);
+		strcpy(identity(image).parent_path, "web.2");
+	});
+	REQUIRE(c.verify(3) == VKCKPT_R_CHAIN_LOOP);
+	c.store(1, one);
+	c.forge(3, [&](Bytes &image) { identity(image).parent_id = uuid(9); });
+	REQUIRE(c.verify(3) == VKCKPT_R_DAMAGED);	// its own parent
+	c.store(1, one);
+	while (c.length < VKCKPT_MAX_CHAIN + 3)
+		c.write();
+	REQUIRE(c.verify(VKCKPT_MAX_CHAIN + 3) == VKCKPT_R_CHAIN_TOO_DEEP);
+}
+
+TEST_CASE("the longest chain is read", "[chain]")
+{
+	Chain c;
+	while (c.length < VKCKPT_MAX_CHAIN) {
+		c.frames[{ 0, c.length }] = frame_of(Fill::text, c.random);
+		c.write();
+	}
+	REQUIRE(c.verify(VKCKPT_MAX_CHAIN) == 0);
+	Frames all;
+	REQUIRE(c.read(VKCKPT_MAX_CHAIN, &all) == 0);
+	REQUIRE(all == c.frames);
+	c.write();
+	REQUIRE(c.verify(VKCKPT_MAX_CHAIN + 1) == VKCKPT_R_CHAIN_TOO_DEEP);
+}
+
+TEST_CASE("an identity that names its parent badly is damaged", "[chain]")
+{
+	Chain c;
+	c.write();
+	c.write();
+	const Bytes two = c.load(2);
+	auto forged = [&](auto change) {
+		c.store(2, two);
+		c.forge(2, [&](Bytes &image) {
+			change(image, at<vkckpt_f_identity>(image, offset_of_type(image, VKCKPT_REC_IDENTITY) + sizeof(vkckpt_f_record)));
+		});
+		uint32_t streamed = c.verify(2), opened = c.read(2);
+		REQUIRE(streamed == opened);
+		return opened;
+	};
+	REQUIRE(forged([](Bytes &, vkckpt_f_identity &i) { i.parent_path[0] = '/'; }) == VKCKPT_R_DAMAGED);
+	REQUIRE(forged([](Bytes &, vkckpt_f_identity &i) { memset(i.parent_path, 0, sizeof i.parent_path); }) == VKCKPT_R_DAMAGED);
+	REQUIRE(forged([](Bytes &, vkckpt_f_identity &i) { memset(i.parent_path, 'x', sizeof i.parent_path); }) == VKCKPT_R_DAMAGED);
+	REQUIRE(forged([](Bytes &, vkckpt_f_identity &i) { i.parent_id = {}; }) == VKCKPT_R_DAMAGED);
+	REQUIRE(forged([](Bytes &, vkckpt_f_identity &i) {
+		i.parent_id = {};
+		memset(i.parent_path, 0, sizeof i.parent_path);
+	}) == VKCKPT_R_DAMAGED);	// entries of codec PARENT without one
+	REQUIRE(forged([](Bytes &image, vkckpt_f_identity &) { at<vkckpt_f_header>(image, 0).required_features = 0; }) == VKCKPT_R_DAMAGED);
+}
+
+TEST_CASE("a forged entry of codec PARENT is refused: outside the object, not covered, with bytes, with another content", "[chain]")
+{
+	Chain c;
+	c.write();
+	c.frames.erase({ 0, 79 });	// the parent has it
+	c.write();
+	const Bytes two = c.load(2);
+	auto forged = [&](auto change) {
+		c.store(2, two);
+		c.forge(2, [&](Bytes &image) { forge_parent(image, change); });
+		uint32_t streamed = c.verify(2), opened = c.read(2);
+		REQUIRE(streamed == opened);
+		return opened;
+	};
+	REQUIRE(forged([](vkckpt_f_chunk &) {}) == 0);
+	REQUIRE(forged([](vkckpt_f_chunk &e) { e.chunk = 1000; }) == VKCKPT_R_DAMAGED);
+	REQUIRE(forged([](vkckpt_f_chunk &e) { e.mask = 0; }) == VKCKPT_R_DAMAGED);
+	REQUIRE(forged([](vkckpt_f_chunk &e) { e.mask |= 1; }) == VKCKPT_R_DAMAGED);	// frame 0 is in no image
+	REQUIRE(forged([](vkckpt_f_chunk &e) { e.stored_bytes = 4096; }) == VKCKPT_R_DAMAGED);
+	REQUIRE(forged([](vkckpt_f_chunk &e) { e.offset = 4096; }) == VKCKPT_R_DAMAGED);
+	REQUIRE(forged([](vkckpt_f_chunk &e) { e.digest.bytes[3] = 1; }) == VKCKPT_R_DAMAGED);
+	REQUIRE(forged([](vkckpt_f_chunk &e) { e.content.bytes[3] ^= 1; }) == VKCKPT_R_DAMAGED);
+	REQUIRE(forged([](vkckpt_f_chunk &e) { e.content = {}; }) == VKCKPT_R_DAMAGED);
+}
+
+TEST_CASE("a parent of another size is refused", "[chain]")
+{
+	Chain c;
+	c.write();
+	c.write();
+	vk::ImageShape larger = shape_of({ 96 * VKCKPT_FRAME }, { 6000 });
+	larger.features = VKCKPT_FEATURE_INCREMENTAL;
+	TempFile file;
+	Lineage l;
+	l.id = 3;
+	REQUIRE(write_image(file.fd(), larger, c.frames, nullptr, l).ok());
+	c.store(1, file.content());
+	REQUIRE(c.verify(2) == VKCKPT_R_DAMAGED);
+	REQUIRE(c.read(2) == VKCKPT_R_DAMAGED);
+}
+
+TEST_CASE("a path as seen from a folder", "[chain]")
+{
+	auto seen = [](const char *folder, const char *to) {
+		char out[64];
+		return vk::relative_path(folder, to, out, sizeof out) ? std::string(out) : std::string("-");
+	};
+	CHECK(seen("/a/b", "/a/b/web.0001.ckpt") == "web.0001.ckpt");
+	CHECK(seen("/a/b", "/a/web") == "../web");
+	CHECK(seen("/a/b", "/a/bc/web") == "../bc/web");
+	CHECK(seen("/a/bc", "/a/b/web") == "../b/web");
+	CHECK(seen("/a", "/a/b/c/web") == "b/c/web");
+	CHECK(seen("/x/y/z", "/web") == "../../../web");
+	CHECK(seen("", "/web") == "web");
+	CHECK(seen("", "/a/web") == "a/web");
+	CHECK(seen("/a/b", ("/" + std::string(90, 'q')).c_str()) == "-");
+}
