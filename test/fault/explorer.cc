@@ -431,5 +431,36 @@ TEST_CASE("the explorer finds out a host whose locks everybody gets", "[explorer
 	}
 }
 
+// What the fence cannot know (vkckpt/disk.h): a disk that was copied together with its sidecar. On the host where it was suspended the
+// copy is another file; on another host nothing tells it from the original.
+TEST_CASE("a disk copied with its sidecar is refused on its host and not on another", "[explorer]")
+{
+	World host = fresh_world(1), here, there;
+	simfs::world = &host;
+	{
+		Machine m;
+		REQUIRE(m.boot(1) == 0);
+		REQUIRE(m.arm() == 0);
+		m.content = m.disks();
+		REQUIRE(m.capture(VKCKPT_ACTION_EXIT) == 0);
+		host.end_process(host.process);
+	}
+	here = there = host;
+	std::string disk = *here.content(disk_name(0));
+	here.names.erase(disk_name(0));
+	here.put(disk_name(0), disk);
+	there.boot++;
+	for (World *w : { &host, &here, &there }) {
+		simfs::world = w;
+		w->process = 2;
+		Machine m;
+		int r = m.thaw();
+		INFO(m.err.message);
+		CHECK((w == &here ? m.err.reason == VKCKPT_R_DISK_CHANGED : r == 0));
+	}
+	simfs::world = nullptr;
+	simfs::drop_memory();
+}
+
 // Minutes: make explore.
 TEST_CASE("never two, never none: three processes, every interleaving, every kill", "[.explore]") { explore(kTriples); }
