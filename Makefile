@@ -51,6 +51,7 @@ bench: deps
 
 soak: deps
 	$(MAKE) all tests
+	$(MAKE) uml uml-guest
 	sh test/soak.sh
 
 # Every interleaving of three processes that suspend, thaw, boot, clone and discard, killed at any step; and power loss.

@@ -1,10 +1,12 @@
 #!/bin/sh
-# test/soak.sh [CYCLES]: what takes too long for make test. A shell job under load that is suspended and thawed at random
-# moments until there were CYCLES (1000) of them, each run's output compared with that of an undisturbed run; then the
+# test/soak.sh [CYCLES [UML-CYCLES]]: what takes too long for make test. A shell job under load that is suspended and thawed at random
+# moments until there were CYCLES (1000) of them, each run's output compared with that of an undisturbed run; User Mode Linux: the survivor
+# under I/O stress through UML-CYCLES (200), services with one connection through a quarter of that, the tests of test/uml/deep; then the
 # oracle at every trap of the long programs. SOAK_SEED=N: the same moments again.
 set -eu
 cd "$(dirname "$0")/.."
 cycles=${1:-1000}
+uml_cycles=${2:-200}
 bin=$(pwd)/build/bin
 dir=$(mktemp -d)
 vk=
@@ -53,6 +55,11 @@ while [ "$done_cycles" -lt "$cycles" ]; do
 	fi
 done
 echo "soak: $done_cycles suspends and thaws in $runs runs, every output equal to that of an undisturbed run"
+
+echo "== User Mode Linux"
+LIMIT=20000 CYCLES=$uml_cycles sh test/uml/run.sh cycles
+LIMIT=20000 CYCLES=$((uml_cycles / 4)) sh test/uml/run.sh network
+LIMIT=20000 sh test/uml/run.sh test/uml/deep/*.sh
 
 echo "== the oracle at every trap"
 ORACLE_DEEP=1 build/test/e2e/run '*survive*'

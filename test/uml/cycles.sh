@@ -14,7 +14,7 @@ while [ $n -lt "$cycles" ]; do
 	uml_suspend surv
 	cat "$work/surv.log" >>"$work/all.log" && : >"$work/surv.log"
 	uml_thaw surv
-	uml_until surv '^STATE' 30
+	uml_until surv '^STATE' 60 || { cat "$work/surv.log"; exit 1; }
 	uml_until_armed surv
 	sleep "0.$((n % 7 + 1))"
 done

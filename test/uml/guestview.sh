@@ -5,13 +5,19 @@ set -eu
 uml_work
 trap uml_clean EXIT
 uml_disk
-truncate -s 64M "$work/swap"
+truncate -s 160M "$work/swap"
+mem=128M
 cp build/uml/modules/dummy.ko "$work/host/" 2>/dev/null || true
 echo kept >"$work/host/data"
 cat >"$work/host/run.sh" <<'GUEST'
 #!/bin/bash
 mount -t hostfs -o "$(tr ' ' '\n' </proc/cmdline | sed -n 's/^vkhost=//p')" none /mnt
 mkswap /dev/ubdb >/dev/null 2>&1 && swapon /dev/ubdb && echo "SWAP on"
+# more than there is memory
+mount -o remount,size=140M /dev/shm
+head -c 120000000 /dev/urandom >/dev/shm/big
+sum=$(md5sum </dev/shm/big)
+echo "SWAPPED $(awk '/ubdb/ { print $4 }' /proc/swaps)"
 insmod /run/host/dummy.ko && ip link set dummy0 up
 exec 7</mnt/data
 date +%s >/run/before
@@ -42,7 +48,7 @@ echo "THAWED $(head -n 1 /dev/vkckpt) away=$(($(date +%s) - $(cat /run/before)))
 read -r line <&7
 echo "HOSTFS $line"
 lsmod | grep -q dummy && ip -br link show dummy0 && echo "MODULE there"
-grep -q ubdb /proc/swaps && echo "SWAP there"
+[ "$sum" = "$(md5sum </dev/shm/big)" ] && echo "SWAP there"
 sleep 5
 [ -z "$(cat /sys/class/rtc/rtc0/wakealarm)" ] && echo "ALARM rang"
 exec 5>&-
@@ -55,10 +61,17 @@ chmod +x "$work/host/run.sh"
 uml_boot view ubd0="$work/disk.img" ubd1="$work/swap" vkhost="$work/host" vkrun=/run/host/run.sh
 uml_until view READY 60
 grep -a 'SWAP on' "$work/view.log"
+grep -a SWAPPED "$work/view.log"
+[ "$(sed -n 's/^SWAPPED \([0-9]*\).*/\1/p' "$work/view.log")" -gt 5000 ]	# KiB: it really lies there
 if "$vkckpt" suspend view 2>"$work/out"; then echo "not vetoed"; exit 1; fi
 grep -i veto "$work/out"
 sleep 1
 uml_suspend view
+# what the image consists of, by class, and the guest's processes by name, pid and size
+"$vkckpt" info "$work/view.vkckpt" >"$work/info"
+for class in kernel 'page tables' slab 'file cache' 'process memory' 'MiB free'; do grep -i "$class" "$work/info" || { cat "$work/info"; exit 1; }; done
+"$vkckpt" vmspaces "$work/view.vkckpt" | tee "$work/vmspaces"
+grep -q run.sh "$work/vmspaces"
 sleep 3
 uml_thaw view
 uml_until view 'SELF over' 40 || true

@@ -1,14 +1,28 @@
 /* Stands in for in.telnetd behind a port channel of User Mode Linux: makes a terminal, hands it over through descriptor 3 as port-helper does,
- * and copies between it and the connection (descriptor 0). */
+ * and copies between it and the connection (descriptor 0). With "-uml-socket PATH" among its arguments it stands in for an xterm. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-int main(void)
+/* where an xterm's helper sends the terminal; 3 for a port's */
+static int socket_of(int argc, char **argv)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	for (int i = 1; i + 1 < argc; i++)
+		if (!strcmp(argv[i], "-uml-socket")) {
+			int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+			strncpy(a.sun_path, argv[i + 1], sizeof a.sun_path - 1);
+			return connect(fd, (void *)&a, sizeof a) ? -1 : fd;
+		}
+	return 3;
+}
+
+int main(int argc, char **argv)
 {
 	int pid = getpid(), master = posix_openpt(O_RDWR | O_NOCTTY), slave;
 	union { struct cmsghdr head; char bytes[CMSG_SPACE(sizeof(int))]; } control;
@@ -23,8 +37,11 @@ int main(void)
 	control.head.cmsg_level = SOL_SOCKET;
 	control.head.cmsg_type = SCM_RIGHTS;
 	memcpy(CMSG_DATA(&control.head), &slave, sizeof slave);
-	if (sendmsg(3, &m, 0) < 0)
+	int to = socket_of(argc, argv);
+	if (sendmsg(to, &m, 0) < 0)
 		return 1;
+	if (to != 3)
+		p[0].fd = -1;		/* a window: nobody types */
 	for (;;) {
 		ssize_t n;
 		if (poll(p, 2, -1) < 0)

@@ -177,8 +177,8 @@ static int ubd_save(void *device, struct vkckpt_sink *sink)
 	struct vk_device *d = device;
 	struct um_vkckpt_ubd u;
 
-	if (!ubd_vkckpt_facts(d->unit, &u))
-		return -ENODEV;
+	if (!ubd_vkckpt_facts(d->unit, &u))		/* taken away since the kernel started */
+		return vkckpt_put_string(sink, "path", "");
 	vk_put_path(sink, "path", u.path, u.fd);
 	if (u.backing)
 		vk_put_path(sink, "backing", u.backing, u.backing_fd);
@@ -346,8 +346,8 @@ static int line_save(void *device, struct vkckpt_sink *sink)
 	int fd;
 
 	conf = line_facts(d, &fd);
-	if (!conf)
-		return -ENODEV;
+	if (!conf)			/* nothing behind it any more */
+		conf = "";
 	vkckpt_put_string(sink, "channels", conf);
 	vkckpt_put_string(sink, "recorded", conf);
 	vkckpt_put_u64(sink, "open", fd >= 0);
@@ -468,6 +468,8 @@ static int vec_save(void *device, struct vkckpt_sink *sink)
 	char args[UM_VK_PATH];
 	int open = vector_vkckpt_facts(d->unit, args, sizeof(args));
 
+	if (open == -ENODEV)		/* taken away since the kernel started */
+		args[0] = open = 0;
 	if (open < 0)
 		return open;
 	vkckpt_put_string(sink, "args", args);

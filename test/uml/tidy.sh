@@ -1,0 +1,43 @@
+# The guard that every test here runs under: what a test leaves behind is named, fails it and is ended; an interrupt, too, leaves no process, no
+# mount and no folder.
+set -eu
+. vkernel-hooks/uml/lib.sh
+uml_work
+trap uml_clean EXIT
+mark=$(($$ % 10000 + 100000))
+left() { pgrep -f "sleep $mark" || true; }
+
+rc=0; build/test/uml/guard 20 sh -c "setsid sh -c 'sleep $mark & sleep $mark' >/dev/null 2>&1 & sleep 0.2" >"$work/out" 2>&1 || rc=$?
+[ $rc -eq 99 ] && [ "$(grep -c "left behind: .*sleep $mark" "$work/out")" -ge 2 ] || { echo "$rc"; cat "$work/out"; exit 1; }
+[ -z "$(left)" ]
+rc=0; build/test/uml/guard 1 sh -c "sleep $mark" >"$work/out" || rc=$?
+[ $rc -eq 124 ] && [ -z "$(left)" ]
+rc=0; build/test/uml/guard 20 sh -c 'exit 7' || rc=$?
+[ $rc -eq 7 ]
+
+# the whole run interrupted in the middle of a guest
+cat >"$work/one.sh" <<TEST
+set -eu
+. vkernel-hooks/uml/lib.sh
+uml_work
+trap uml_clean EXIT
+echo "\$work" >"$work/place"
+uml_disk
+[ "\$(id -u)" != 0 ] || { mkdir "\$work/m"; mount -t tmpfs tidy-$mark "\$work/m"; }
+uml_boot tidy ubd0="\$work/disk.img"
+setsid sleep $mark &
+uml_until_armed tidy
+touch "$work/up"
+sleep 100
+TEST
+sh test/uml/run.sh "$work/one.sh" >"$work/run.log" 2>&1 &
+run=$!
+i=0; until [ -e "$work/up" ]; do i=$((i + 1)); [ $i -lt 600 ]; sleep 0.1; done
+place=$(cat "$work/place")
+[ -n "$(pgrep -f "$place")" ] && [ -n "$(left)" ]
+kill -TERM $run
+rc=0; wait $run || rc=$?
+[ $rc -eq 130 ]
+sleep 0.3
+[ -z "$(left)" ] && [ -z "$(pgrep -f "$place")" ] && [ ! -e "$place" ] && [ ! -e "${place%/*}" ]
+! grep "tidy-$mark" /proc/self/mounts
