@@ -9,14 +9,14 @@ t=build/test/uml
 port=$((20000 + $$ % 20000))
 cat >"$work/host/run.sh" <<'GUEST'
 #!/bin/bash
-trap 'echo "WINCH $(stty size)"' WINCH
+/run/host/window </dev/tty &
 stty -icanon min 1 time 0
 hears() { while read -r line; do echo "$1 heard $line" >"$2"; done <"$2"; }	# NAME DEVICE
+sleep 0.5
 hears tty /dev/tty1 & hears pts /dev/ttyS0 &
 (while :; do hears port /dev/tty3; sleep 0.2; done) 2>/dev/null &
 echo "READY $(stty size) $(stty -F /dev/ttyS0 size)"
-while :; do
-	read -r -t 1 line || continue
+while read -r line; do
 	case $line in
 	modes) echo "modes $(stty -a | grep -o -- '-\?icanon') $(stty -F /dev/ttyS0 size)" ;;
 	end) poweroff -f ;;
@@ -25,6 +25,7 @@ while :; do
 done
 GUEST
 chmod +x "$work/host/run.sh"
+cp $t/window "$work/host/"
 mkdir "$work/bin"
 cp $t/telnetd "$work/bin/in.telnetd"
 export PATH="$work/bin:$PATH" UML_PORT_HELPER=/bin/true
@@ -71,6 +72,7 @@ cat >"$work/con.script" <<SCRIPT
 name $work/con.name
 cooked
 host sh $work/boot.sh \$(cat $work/con.name) $linux mem=128M umid=con vkckpt=$work/con.vkckpt ubd0=$work/disk.img root=/dev/ubda rw init=/sbin/vkinit vkhost=$work/host vkrun=/run/host/run.sh con=null con0=fd:0,fd:1 con1=tty:\$(cat $work/tty.name) con2=null con3=port:$port ssl=null ssl0=pts quiet & echo \$! >$work/pid
+expect WATCHING
 expect READY 30 100
 raw
 size 40 110
@@ -104,9 +106,13 @@ host touch $work/over
 SCRIPT
 # the port listens again; a connection to it refuses the suspend by name, and without it the suspend goes well again
 cat >"$work/port.sh" <<SCRIPT
-perl -MIO::Socket::INET -e 'my \$s; for (1 .. 100) { \$s = IO::Socket::INET->new("127.0.0.1:$port") and last; select undef, undef, undef, 0.1 } \$s or die "no port";
-	syswrite \$s, "three\n"; alarm 40; my \$all = ""; until (\$all =~ /port heard three/) { sysread(\$s, my \$b, 100) or die; \$all .= \$b; }
-	exit(system("$vkckpt suspend con 2>$work/refused") == 0)' || exit 1
+pts=\$(grep -a -o '/dev/pts/[0-9]*' $work/answer)
+perl -MIO::Socket::INET -MIO::Select -e 'my \$s; for (1 .. 100) { \$s = IO::Socket::INET->new("127.0.0.1:$port") and last; select undef, undef, undef, 0.1 } \$s or die "no port";
+	open(my \$poke, ">>", shift) or die;
+	alarm 60; my \$all = ""; until (\$all =~ /port heard three/) {	# what comes before the kernel listens for it is seen at its next input of any kind
+		syswrite \$s, "three\n"; syswrite \$poke, "poke\n";
+		while (IO::Select->new(\$s)->can_read(1)) { sysread(\$s, my \$b, 100) or die; \$all .= \$b; last if \$all =~ /port heard three/ } }
+	exit(system("$vkckpt suspend con 2>$work/refused") == 0)' "\$pts" || exit 1
 grep con3 $work/refused
 SCRIPT
 export WORK="$work"

@@ -84,7 +84,7 @@ for round in 1 2; do
 		n=$((n + 1))
 		build/test/uml/wire 60 $i "$(mac $n)" >"$work/wire.$n" 2>&1 &
 		eval "wire$n=$!"
-		until grep -q ready "$work/wire.$n"; do sleep 0.05; done
+		until grep -q ready "$work/wire.$n" 2>/dev/null; do sleep 0.05; done
 	done
 	$with_tap "$linux" thaw="$work/tr.vkckpt" </dev/null >>"$work/tr.log" 2>&1 &
 	pid=$!
