@@ -29,7 +29,7 @@ guest() {	# COMMAND: in the guest's shell; until it is done
 	n=$((n + 1))
 	echo "$1" >"$work/host/new"
 	mv "$work/host/new" "$work/host/do.$n"
-	uml_until "${name:-many}" "^DID $n" 30 || { cat "$work/host/said.$n"; exit 1; }
+	uml_until "${name:-many}" "^DID $n" 120 || { cat "$work/host/said.$n"; exit 1; }
 }
 refused() {	# PATTERN
 	if "$vkckpt" suspend -t 60 "$name" >"$work/out" 2>&1; then echo "not refused: $1"; exit 1; fi
@@ -79,9 +79,9 @@ mconsole remove ubd3
 mconsole config ssl2=pts
 refused 'ssl2: was configured after'
 mconsole config ssl2=none
-guest 'for i in $(seq 260); do echo $i >/mnt/f.$i; done; for i in $(seq 260); do sleep 1000 </mnt/f.$i & done; sleep 1'
+guest 'for i in $(seq 260); do echo $i >/mnt/f.$i; exec {f}</mnt/f.$i; opened="$opened $f"; done'
 refused 'hostfs: too many open files'
-guest 'kill $(jobs -p); sleep 1'
+guest 'for f in $opened; do exec {f}<&-; done'
 guest 'mkdir -p /froze; mount -t tmpfs none /froze; dd if=/dev/zero of=/froze/img bs=1M count=8 2>/dev/null; mkfs.ext4 -q /froze/img; mkdir /froze/fs; mount -o loop /froze/img /froze/fs; fsfreeze -f /froze/fs; (echo x >/froze/fs/file) & sleep 1'
 refused 'frozen'
 guest 'fsfreeze -u /froze/fs; wait $!; umount /froze/fs /froze'
