@@ -54,6 +54,30 @@ std::string setting_text(const Setting &setting)
 // What the library keeps to tell whether the disk is still the same; `Disks' says what follows from it.
 bool is_fence(const Setting &setting) { return setting.key.rfind("fence_", 0) == 0; }
 
+// What it needs to be thawed, and so what is to be kept with it.
+void print_chain(const ImageFile &image)
+{
+	const vkckpt_f_identity &identity = image.identity();
+	if (is_zero(identity.parent_id)) {
+		line("Chain", "a full image, it needs no other");
+		return;
+	}
+	std::vector<vkckpt_ancestor> chain;
+	std::string problem;
+	if (!image.chain(&chain, &problem)) {
+		line("Chain", "needs " + printable(field(identity.parent_path)) + " (" + uuid_text(identity.parent_id) + ")");
+		line("", "it cannot be thawed now: " + problem);
+		return;
+	}
+	uint64_t bytes = 0;
+	for (const vkckpt_ancestor &a : chain)
+		bytes += a.file_bytes;
+	line("Chain", "number " + std::to_string(chain.size() + 1) + " of its chain; keep with it, " + human_size(bytes) + " together:");
+	for (const vkckpt_ancestor &a : chain)
+		line("", printable(a.path) + ", " + human_size(a.file_bytes) + (is_zero(a.identity->parent_id) ? ", full" : ""));
+	line("", "`vkckpt flatten' makes a full image of it, which needs none of them");
+}
+
 void print_what(const ImageFile &image)
 {
 	const vkckpt_f_identity &identity = image.identity();
@@ -71,8 +95,7 @@ void print_what(const ImageFile &image)
 	    "thawed " + human_count(identity.thaw_count) + (identity.thaw_count == 1 ? " time" : " times") + " before");
 	line("File", human_size(vkckpt_image_file_bytes(image.get())) + ", format " + version + ", library " +
 	    printable(field(identity.library)) + ", head and index are whole (`vkckpt verify' checks the rest)");
-	line("Chain", is_zero(identity.parent_id) ? "a full image, it needs no other" :
-	    "needs " + printable(field(identity.parent_path)) + " (" + uuid_text(identity.parent_id) + ")");
+	print_chain(image);
 	line("Image id", uuid_text(image.header().image_id));
 	line("Vkernel id", uuid_text(identity.vkernel_id));
 	line("Generation", uuid_text(identity.generation) + " (changes at every thaw)");
@@ -191,6 +214,24 @@ void print_text(const ImageFile &image)
 	print_disks(image);
 }
 
+void json_chain(Json &json, const ImageFile &image)
+{
+	std::vector<vkckpt_ancestor> chain;
+	std::string problem;
+	if (!image.chain(&chain, &problem))
+		json.string("chain_problem", problem);
+	json.begin_array("chain");
+	for (const vkckpt_ancestor &a : chain) {
+		json.begin_object();
+		json.string("path", a.path);
+		json.string("image_id", uuid_text(a.header->image_id));
+		json.number("file_bytes", a.file_bytes);
+		json.boolean("full", is_zero(a.identity->parent_id));
+		json.end_object();
+	}
+	json.end_array();
+}
+
 void json_what(Json &json, const ImageFile &image)
 {
 	const vkckpt_f_header &header = image.header();
@@ -206,6 +247,7 @@ void json_what(Json &json, const ImageFile &image)
 		json.string("parent_id", uuid_text(identity.parent_id));
 		json.string("parent_path", field(identity.parent_path));
 	}
+	json_chain(json, image);
 	json.string("vkernel_id", uuid_text(identity.vkernel_id));
 	json.string("generation", uuid_text(identity.generation));
 	json.string("name", field(identity.name));
@@ -258,6 +300,7 @@ void json_memory(Json &json, const ImageFile &image)
 	json.begin_object("statistics");
 	json.number("frames_total", stats.frames_total);
 	json.number("frames_stored", stats.frames_stored);
+	json.number("frames_parent", stats.frames_parent);
 	json.number("frames_zero", stats.frames_zero);
 	json.number("frames_free", stats.frames_free);
 	json.number("frames_secret", stats.frames_secret);

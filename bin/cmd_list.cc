@@ -29,12 +29,26 @@ static std::string warning_of(const Entry &entry)
 	    vkckpt_reason_remedy(reason);
 }
 
+static std::string chain_of(const Entry &entry)
+{
+	if (entry.words.chain_limit == 0)
+		return "";
+	return std::to_string(entry.words.chain_length) + " of " + std::to_string(entry.words.chain_limit);
+}
+
+// The image that was written last, or that a suspend would write.
+static std::string image_of(const Entry &entry)
+{
+	std::string last = field(entry.words.last_image);
+	return last.empty() ? entry.image() : last;
+}
+
 static void print_table(const std::vector<Entry> &entries)
 {
-	Table table({"NAME", ">PID", "PROGRAM", ">RAM", "STATE", "IMAGE"});
+	Table table({"NAME", ">PID", "PROGRAM", ">RAM", "STATE", "CHAIN", "IMAGE"});
 	for (const Entry &entry : entries)
 		table.row({entry.name(), std::to_string(entry.words.pid), entry.program(), human_size(entry.words.ram_bytes),
-		    state_of(entry), entry.image().empty() ? "(a descriptor)" : entry.image()});
+		    state_of(entry), chain_of(entry), entry.image().empty() ? "(a descriptor)" : image_of(entry)});
 	table.print();
 	for (const Entry &entry : entries)
 		if (std::string warning = warning_of(entry); !warning.empty())
@@ -62,6 +76,12 @@ static void print_json(const std::vector<Entry> &entries)
 			json.null("image");
 		else
 			json.string("image", entry.image());
+		if (words.last_image[0] == '\0')
+			json.null("last_image");
+		else
+			json.string("last_image", field(words.last_image));
+		json.number("chain_length", words.chain_length);
+		json.number("chain_limit", words.chain_limit);
 		if (words.warning_reason == VKCKPT_R_NONE)
 			json.null("warning");
 		else
@@ -91,6 +111,8 @@ static bool field_of(const Entry &entry, const std::string &name, std::string *o
 	else if (name == "estimate") *out = std::to_string(words.estimate_bytes);
 	else if (name == "state") *out = phase_name(words.phase);
 	else if (name == "image") *out = entry.image();
+	else if (name == "last") *out = field(words.last_image);
+	else if (name == "chain") *out = std::to_string(words.chain_length);
 	else if (name == "warning") *out = words.warning_reason ? vkckpt_reason_name(words.warning_reason) : "";
 	else return false;
 	*out = printable(*out);
@@ -144,7 +166,7 @@ const Command kList = {
 	"list", "[--json | -o field,...] [NAME|PID]", "lists the running vkernels",
 	"  -j, --json         everything, with exact numbers\n"
 	"  -o, --output=...   tab-separated fields, one vkernel per line, no heading:\n"
-	"                     name pid program ram estimate state image warning\n",
+	"                     name pid program ram estimate state image last chain warning\n",
 	"jo:", 0, 1, run_list,
 };
 

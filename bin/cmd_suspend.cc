@@ -38,13 +38,15 @@ static bool find_one(const char *word, Entry *out)
 	return false;
 }
 
-static std::string place_of(const Entry &entry)
+static std::string place_of(const Entry &entry, const Outcome &outcome)
 {
-	std::string image = entry.image();
+	std::string image = outcome.image.empty() ? entry.image() : outcome.image;
 	if (image.empty())
 		return "the descriptor it was started with";
 	struct stat facts;
 	std::string text = printable(image);
+	if (outcome.chain_length > 1)
+		text += ", number " + std::to_string(outcome.chain_length) + " of its chain";
 	if (stat(image.c_str(), &facts) == 0)
 		text += ", " + human_size(static_cast<uint64_t>(facts.st_size));
 	return text;
@@ -55,7 +57,7 @@ static int tell_success(const Entry &entry, const Order &order, const Outcome &o
 	bool suspend = order.action == VKCKPT_ACTION_EXIT;
 	const char *late = outcome.was_cancelled ? " after all: the cancellation came after the commit" : "";
 	printf("%s: %s %s (%s)%s%s\n", entry.label().c_str(), suspend ? "suspended to" : "checkpoint written to",
-	    place_of(entry).c_str(), human_duration(outcome.elapsed_ns).c_str(), late, suspend ? "" : "; it runs on");
+	    place_of(entry, outcome).c_str(), human_duration(outcome.elapsed_ns).c_str(), late, suspend ? "" : "; it runs on");
 	return finish_output(kYes);
 }
 
@@ -90,7 +92,7 @@ static int tell(const Entry &entry, const Order &order, const Outcome &outcome)
 		    " older one is as it was", label.c_str());
 	case End::kStays:
 		return refuse("%s: suspended to %s, but the process has not ended (SYSTEM); it runs no guest any more: kill -9"
-		    " %llu", label.c_str(), place_of(entry).c_str(), static_cast<unsigned long long>(entry.words.pid));
+		    " %llu", label.c_str(), place_of(entry, outcome).c_str(), static_cast<unsigned long long>(entry.words.pid));
 	case End::kOverwritten:
 		return refuse("%s: the request ended, but another one followed at once and its result took the place of this"
 		    " one's (BUSY); see `vkckpt list' and the image", label.c_str());
@@ -106,7 +108,8 @@ static int request(const Arguments &arguments, uint32_t action)
 	Entry entry;
 	if (!find_one(arguments.operands[0], &entry))
 		return kNo;
-	Order order{action, arguments.ram_only ? uint32_t{VKCKPT_REQUEST_RAM_ONLY} : 0, arguments.timeout_s};
+	uint32_t flags = (arguments.ram_only ? VKCKPT_REQUEST_RAM_ONLY : 0) | (arguments.full ? VKCKPT_REQUEST_FULL : 0);
+	Order order{action, flags, arguments.timeout_s};
 	Outcome outcome{End::kFailed};
 	std::string problem;
 	if (!serve(entry, order, &outcome, &problem))
@@ -125,19 +128,21 @@ static int run_checkpoint(const Command &, const Arguments &arguments)
 }
 
 const Command kSuspend = {
-	"suspend", "[-t seconds] NAME|PID", "writes a vkernel's image and ends it",
+	"suspend", "[-t seconds] [--full] NAME|PID", "writes a vkernel's image and ends it",
 	"Returns when the image is committed and the process is gone. ^C cancels the request.\n"
-	"  -t, --timeout=seconds   then cancel; returns once it is certain that the vkernel runs on\n",
-	"t:", 1, 1, run_suspend,
+	"  -t, --timeout=seconds   then cancel; returns once it is certain that the vkernel runs on\n"
+	"  -f, --full              of a vkernel that keeps a chain: a full image, which begins a new one\n",
+	"ft:", 1, 1, run_suspend,
 };
 
 const Command kCheckpoint = {
-	"checkpoint", "[-t seconds] [--ram-only] NAME|PID", "writes a vkernel's image while it runs on",
+	"checkpoint", "[-t seconds] [--full] [--ram-only] NAME|PID", "writes a vkernel's image while it runs on",
 	"Returns when the image is committed. ^C cancels the request.\n"
 	"  -t, --timeout=seconds   then cancel; returns once it is certain that the vkernel runs on\n"
+	"  -f, --full              of a vkernel that keeps a chain: a full image, which begins a new one\n"
 	"  -r, --ram-only          leave writable disks out: the image thaws only on disks that were put back\n"
 	"                          to what they were at this moment\n",
-	"rt:", 1, 1, run_checkpoint,
+	"frt:", 1, 1, run_checkpoint,
 };
 
 }  // namespace tool

@@ -17,6 +17,8 @@ struct Arguments {
 	bool quiet = false;
 	bool ram_only = false;
 	bool remove = false;
+	bool full = false;
+	const char *parent = nullptr;
 	unsigned timeout_s = 0;		// 0: none given
 	std::string fields;
 	std::vector<const char *> operands;
@@ -27,12 +29,12 @@ struct Command {
 	const char *synopsis;
 	const char *summary;		// one line for vkckpt --help
 	const char *help;		// the rest of vkckpt NAME --help
-	const char *options;		// letters as for getopt(3), out of "jqrRt:o:"
+	const char *options;		// letters as for getopt(3), out of "jqrRft:o:P:"
 	size_t operands_min, operands_max;
 	int (*run)(const Command &, const Arguments &);
 };
 
-extern const Command kList, kSuspend, kCheckpoint, kDiscard, kInfo, kVerify, kVmspaces, kSignals;
+extern const Command kList, kSuspend, kCheckpoint, kDiscard, kInfo, kVerify, kFlatten, kVmspaces, kSignals;
 
 // Prints "vkckpt: ..." on stderr and returns kNo.
 [[gnu::format(printf, 1, 2)]] int refuse(const char *format, ...);

@@ -104,6 +104,19 @@ std::vector<vkckpt_f_vcpu> ImageFile::vcpus() const
 	return out;
 }
 
+bool ImageFile::chain(std::vector<vkckpt_ancestor> *out, std::string *problem) const
+{
+	vkckpt_error error{};
+	if (vkckpt_image_chain(image_, nullptr, &error) < 0) {
+		*problem = printable(field(error.message));
+		return false;
+	}
+	vkckpt_ancestor ancestor;
+	for (unsigned i = 0; vkckpt_image_ancestor(image_, i, &ancestor) == 1; i++)
+		out->push_back(ancestor);
+	return true;
+}
+
 std::string Device::string(const char *key) const
 {
 	for (const Setting &setting : settings)

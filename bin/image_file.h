@@ -66,6 +66,8 @@ public:
 	std::vector<vkckpt_f_region> regions() const;
 	std::vector<vkckpt_f_vcpu> vcpus() const;
 	DiskReport disk(const Device &) const;
+	// The images that it is built on, its parent first; false with why they are not whole.
+	bool chain(std::vector<vkckpt_ancestor> *out, std::string *problem) const;
 
 private:
 	vkckpt_image *image_ = nullptr;

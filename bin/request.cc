@@ -61,6 +61,7 @@ public:
 	bool send(uint64_t request) const;
 	bool wait_for_end(int timeout_ms) const;	// true: the process has ended
 	Status status() const;
+	void last_image(std::string *image, uint32_t *chain_length) const;
 
 private:
 	Fd pidfd_;
@@ -143,6 +144,15 @@ Status Target::status() const
 	return status;
 }
 
+void Target::last_image(std::string *image, uint32_t *chain_length) const
+{
+	char text[sizeof words_->last_image];
+	for (size_t i = 0; i < sizeof text; i++)
+		text[i] = load(words_->last_image[i]);
+	*image = field(text);
+	*chain_length = load(words_->chain_length);
+}
+
 // Follows one request. Each step() is one look; it says when the end has come.
 class Follower {
 public:
@@ -204,6 +214,7 @@ bool Follower::judge(const Status &status, bool ended)
 {
 	outcome_.bytes = std::max(outcome_.bytes, status.bytes_total);
 	if (committed(status)) {
+		target_.last_image(&outcome_.image, &outcome_.chain_length);
 		if (order_.action != VKCKPT_ACTION_EXIT || ended)
 			return finish(End::kCommitted);
 		if (committed_ns_ == 0)

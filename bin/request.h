@@ -32,6 +32,8 @@ struct Outcome {
 	uint32_t reason = 0;
 	int code = 0;
 	std::string message;
+	std::string image;		// that was committed; "": not told
+	uint32_t chain_length = 0;	// images that it needs, itself included
 	uint64_t bytes = 0;		// of RAM
 	uint64_t elapsed_ns = 0;
 };

@@ -13,7 +13,7 @@
 namespace tool {
 
 const Command *const kCommands[] = {
-	&kList, &kSuspend, &kCheckpoint, &kDiscard, &kInfo, &kVerify, &kVmspaces, &kSignals,
+	&kList, &kSuspend, &kCheckpoint, &kDiscard, &kInfo, &kVerify, &kFlatten, &kVmspaces, &kSignals,
 };
 constexpr unsigned kTimeoutMax_s = 7 * 24 * 3600;
 
@@ -78,6 +78,8 @@ static const option kLongOptions[] = {
 	{"quiet", no_argument, nullptr, 'q'},
 	{"ram-only", no_argument, nullptr, 'r'},
 	{"remove", no_argument, nullptr, 'R'},
+	{"full", no_argument, nullptr, 'f'},
+	{"parent", required_argument, nullptr, 'P'},
 	{"timeout", required_argument, nullptr, 't'},
 	{"output", required_argument, nullptr, 'o'},
 	{"help", no_argument, nullptr, 'h'},
@@ -93,6 +95,8 @@ static int take_option(const Command &command, int letter, Arguments *arguments)
 	case 'q': arguments->quiet = true; return 0;
 	case 'r': arguments->ram_only = true; return 0;
 	case 'R': arguments->remove = true; return 0;
+	case 'f': arguments->full = true; return 0;
+	case 'P': arguments->parent = optarg; return 0;
 	case 'o': arguments->fields = optarg; return 0;
 	case 't':
 		arguments->timeout_s = strtonum(optarg, 1, kTimeoutMax_s, &problem);

@@ -207,6 +207,24 @@ Status Chain::take(const Ancestor &a, const struct vkckpt_f_chunk &entry, uint16
 	return about_image(s, a.path);
 }
 
+const struct vkckpt_f_chunk *Chain::find_whole(const struct vkckpt_f_chunk &c, const OpenImage **image) const
+{
+	for (unsigned i = 0; i < count_; i++) {
+		unsigned entries;
+		const struct vkckpt_f_chunk *entry = ancestors_[i].image.find(c.object, c.chunk, &entries), *covers = nullptr;
+		for (unsigned k = 0; k < entries; k++)
+			if ((c.mask & ~entry[k].mask) == 0)
+				covers = &entry[k];
+		if (!covers || covers->codec == VKCKPT_CODEC_ZERO)
+			return nullptr;
+		if (covers->codec != VKCKPT_CODEC_PARENT) {
+			*image = &ancestors_[i].image;
+			return covers->mask == c.mask && digest_equal(covers->content, c.content) ? covers : nullptr;
+		}
+	}
+	return nullptr;
+}
+
 Status Chain::read(const struct vkckpt_f_chunk &c, uint8_t *stored, uint8_t *frames) const
 {
 	uint16_t wanted = c.mask;

@@ -38,6 +38,10 @@ public:
 	// VKCKPT_CHUNK bytes. Several threads at once, each with its own memory.
 	Status read(const struct vkckpt_f_chunk &c, uint8_t *stored, uint8_t *frames) const;
 
+	// The one entry that stores exactly the frames of a PARENT entry of the child's, by its content hash, and the image that it stands
+	// in; null: they come from several places, or there is no telling.
+	const struct vkckpt_f_chunk *find_whole(const struct vkckpt_f_chunk &c, const OpenImage **image) const;
+
 private:
 	struct Ancestor {
 		OpenImage image;

@@ -68,7 +68,8 @@ void go_on_with_chain(Thaw &t)
 	if (!t.ck->lineage || !t.config->path || !t.reader.head().shape().incremental())
 		return;
 	Status s = lineage_adopt(*t.ck->lineage, t.config->path, t.reader.head().shape(), t.config->crypto);
-	t.ck->run.words()->warning_reason = s.reason;
+	if (!s.ok())
+		t.ck->run.words()->warning_reason = s.reason;
 }
 
 }  // namespace

@@ -86,6 +86,15 @@ int vkckpt_image_verify_with(const char *path, int fd, const struct vkckpt_crypt
 int vkckpt_image_reseal(const char *path, const struct vkckpt_crypto *from, int fd, const struct vkckpt_crypto *to,
     void (*progress)(void *, uint64_t bytes), void *arg, struct vkckpt_error *err);
 
+/*
+ * Writes the image to fd (a file or pipe that stands at its beginning) merged with all that it is built on: a full image of the same
+ * content, id and time that can take its place, also for images that are built on it. parent: as for vkckpt_image_chain; from, to and
+ * progress: as for vkckpt_image_reseal, but a sealed image is never written in clear. Not synced. 0 or -errno with *err: those of
+ * vkckpt_image_open_with and vkckpt_image_chain, EINVAL: sealed, and `to' is not. Since 0.2.
+ */
+int vkckpt_image_flatten(const char *path, const char *parent, const struct vkckpt_crypto *from, int fd,
+    const struct vkckpt_crypto *to, void (*progress)(void *, uint64_t bytes), void *arg, struct vkckpt_error *err);
+
 #ifdef __cplusplus
 }
 #endif

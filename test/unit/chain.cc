@@ -432,3 +432,59 @@ TEST_CASE("a path as seen from a folder", "[chain]")
 	CHECK(seen("", "/a/web") == "a/web");
 	CHECK(seen("/a/b", ("/" + std::string(90, 'q')).c_str()) == "-");
 }
+
+TEST_CASE("a flattened image has the same frames and id, needs no other, and takes the place of the original", "[chain]")
+{
+	Chain c;
+	std::vector<Frames> then;
+	for (unsigned i = 0; i < 6; i++) {
+		for (unsigned k = 0; k < 5 && i > 0; k++)
+			c.frames[{ 0, c.random() % 80 }] = frame_of(k ? Fill::text : Fill::zero, c.random);
+		c.write();
+		then.push_back(c.frames);
+	}
+	struct vkckpt_error err = {};
+	for (unsigned i : { 1u, 2u, 5u }) {
+		INFO("image " << i);
+		const std::string flat = c.dir / "flat";
+		int fd = open(flat.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		REQUIRE(vkckpt_image_flatten(c.path(i).c_str(), nullptr, nullptr, fd, nullptr, nullptr, nullptr, &err) == 0);
+		close(fd);
+		struct vkckpt_image *image = nullptr, *original = nullptr;
+		REQUIRE(vkckpt_image_open(flat.c_str(), &image, &err) == 0);
+		REQUIRE(vkckpt_image_open(c.path(i).c_str(), &original, &err) == 0);
+		CHECK(!memcmp(&vkckpt_image_header(image)->image_id, &vkckpt_image_header(original)->image_id, 16));
+		CHECK(vkckpt_image_chain(image, nullptr, &err) == 0);
+		CHECK(vkckpt_image_identity(image)->parent_path[0] == '\0');
+		CHECK(vkckpt_image_stats(image)->frames_parent == 0);
+		CHECK(vkckpt_image_stats(image)->frames_stored ==
+		    vkckpt_image_stats(original)->frames_stored + vkckpt_image_stats(original)->frames_parent);
+		CHECK(std::string(vkckpt_get_string(vkckpt_image_device(image, 0), "path")) == "/var/vkernel/disk0");
+		vkckpt_image_close(image);
+		vkckpt_image_close(original);
+		REQUIRE(rename(flat.c_str(), c.path(i).c_str()) == 0);
+		if (i == 5)
+			for (unsigned k = 1; k < 5; k++)
+				unlink(c.path(k).c_str());
+		for (unsigned k = i; k <= 6; k++) {
+			Frames all;
+			REQUIRE(c.verify(k) == 0);
+			REQUIRE(c.read(k, &all) == 0);
+			REQUIRE(all == then[k - 1]);
+		}
+	}
+}
+
+TEST_CASE("flatten refuses a chain that is not whole, and says why", "[chain]")
+{
+	Chain c;
+	c.write();
+	c.write();
+	TempFile out;
+	struct vkckpt_error err = {};
+	unlink(c.path(1).c_str());
+	CHECK(vkckpt_image_flatten(c.path(2).c_str(), nullptr, nullptr, out.fd(), nullptr, nullptr, nullptr, &err) == -ENOENT);
+	CHECK(err.reason == VKCKPT_R_PARENT_MISSING);
+	CHECK(vkckpt_image_flatten(c.path(1).c_str(), nullptr, nullptr, out.fd(), nullptr, nullptr, nullptr, &err) == -ENOENT);
+	CHECK(err.reason == VKCKPT_R_NOT_FOUND);
+}
