@@ -32,11 +32,22 @@ void hook_frame_states(void *, unsigned, uint64_t first, unsigned count, uint8_t
 	static constexpr uint8_t kClass[] = {VKCKPT_CLASS_FREE, VKCKPT_CLASS_KERNEL, VKCKPT_CLASS_PAGETABLE,
 	    VKCKPT_CLASS_ANON, VKCKPT_CLASS_CACHE, VKCKPT_CLASS_ANON};
 	const MemState &m = *kernel().mem;
-	for (unsigned i = 0; i < count; i++) {
-		FrameUse use = first + i < m.frame_count ? m.frame[first + i].use : FrameUse::kFree;
-		state[i] = use == FrameUse::kFree ? VKCKPT_FRAME_FREE : use == FrameUse::kSecret ? VKCKPT_FRAME_SECRET : VKCKPT_FRAME_LIVE;
-		page_class[i] = kClass[unsigned(use)];
-	}
+	const Frame end = first + count;
+	Frame f = first;
+	unsigned order = 0;
+	auto set = [&](Frame until, FrameUse use) {
+		for (; f < until && f < end; f++) {
+			state[f - first] = use == FrameUse::kFree ? VKCKPT_FRAME_FREE : use == FrameUse::kSecret ? VKCKPT_FRAME_SECRET : VKCKPT_FRAME_LIVE;
+			page_class[f - first] = kClass[unsigned(use)];
+		}
+	};
+	// Free blocks are known by their heads; what lies in them is not looked at (mem_state.h).
+	if (f < m.frame_count)
+		if (Frame block = free_block_at(f, &order); block != kNoFrame)
+			set(block + (1ull << order), FrameUse::kFree);
+	while (f < end && f < m.frame_count)
+		set(f + (m.frame[f].head ? 1ull << m.frame[f].order : 1), m.frame[f].use);
+	set(end, FrameUse::kFree);
 }
 
 int hook_vmspace_next(void *, uint64_t *cursor, struct vkckpt_vmspace *out)

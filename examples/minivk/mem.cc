@@ -84,6 +84,19 @@ void block_free(Frame f, unsigned order)
 	list_add(f, order);
 }
 
+// The largest block comes first, so that entries within it are not looked at.
+Frame free_block_at(Frame f, unsigned *order)
+{
+	for (unsigned o = kMaxOrder + 1; o-- > 0;) {
+		Frame first = f & ~((1ull << o) - 1);
+		if (info(first)->head && first + (1ull << info(first)->order) > f) {
+			*order = info(first)->order;
+			return first;
+		}
+	}
+	return kNoFrame;
+}
+
 void mem_boot(uint64_t ram_bytes)
 {
 	static_assert(sizeof(Kernel) < (256 << 10));
@@ -95,12 +108,9 @@ void mem_boot(uint64_t ram_bytes)
 	for (uint32_t &head : m->free_list)
 		head = kNoIndex;
 	uint64_t used = (reinterpret_cast<uintptr_t>(m->frame + m->frame_count) - kRamBase + kPage - 1) / kPage;
-	for (Frame f = 0; f < m->frame_count; f++) {
-		FrameInfo *i = new (info(f)) FrameInfo;
-		if (f < used) {
-			i->use = FrameUse::kKernel;
-			i->refs = 1;
-		}
+	for (Frame f = 0; f < used; f++) {
+		info(f)->use = FrameUse::kKernel;
+		info(f)->refs = 1;
 	}
 	m->reserve = m->frame_count / 32 < 4096 ? m->frame_count / 32 : 4096;
 	Frame f = used;

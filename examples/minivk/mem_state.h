@@ -6,10 +6,12 @@
 
 namespace minivk {
 
-constexpr uint32_t kNoIndex = ~0u;
+constexpr uint32_t kNoIndex = 0;		// frame 0 is the kernel's root
 constexpr unsigned kMaxOrder = 15;		// 128 MiB
 constexpr unsigned kSizeClasses = 14;
 
+// All zero is a free frame inside a block: the entries of frames that were never used are never written, so they take no memory and no
+// place in an image, however much RAM there is. Nobody may read them either, that would make their pages: see free_block_at.
 struct FrameInfo {
 	uint32_t refs = 0;
 	uint32_t next = kNoIndex, previous = kNoIndex;	// of free blocks, and of heap pages with room
@@ -35,6 +37,8 @@ void mem_boot(uint64_t ram_bytes);	// RAM is mapped and zero, the Kernel constru
 void heap_boot();
 Frame block_alloc(unsigned order, FrameUse use);	// 2^order frames side by side, not cleared; kNoFrame
 void block_free(Frame, unsigned order);
+// The free block that the frame lies in: its first frame and *order; kNoFrame: it is in use. Reads no entry of a frame within a block.
+Frame free_block_at(Frame, unsigned *order);
 [[noreturn]] void kernel_panic(const char *why);
 
 }  // namespace minivk
