@@ -273,7 +273,10 @@ void ImageReader::work(void *arg, unsigned number)
 		Status s = more ? self.next_batch(batch, &more) : success();
 		if (!s.ok())
 			self.fail_at(self.in_.position(), s);
+		uint64_t position = self.in_.position();
 		self.lock_.give();
+		if (number == 0 && self.progress_)
+			self.progress_(self.progress_arg_, position);
 		if (!s.ok() || !more)
 			return;
 		s = self.deliver_batch(batch);
@@ -565,7 +568,10 @@ Status ImageReader::read_trailer()
 	if (t.stats_offset != stats_offset_ || t.index_offset != index_offset_ || t.record_count != sequence_ ||
 	    !digest_equal(t.whole, whole_.result()))
 		return image_damaged("trailer", offset);
-	return in_.expect_end();
+	VK_TRY(in_.expect_end());
+	if (progress_)
+		progress_(progress_arg_, in_.position());
+	return success();
 }
 
 }  // namespace vk

@@ -35,7 +35,8 @@ public:
 	// What sealed and signed images are opened with; before read_head. A table with open_key refuses images that are not sealed, one with
 	// leaves those that are not signed. path: of the image, null for a descriptor's. NOT_SIGNED, SIGNATURE_WRONG.
 	Status use(const struct vkckpt_crypto &crypto, const char *path);
-	void watch(void (*progress)(void *, uint64_t bytes), void *arg) { in_.watch(progress, arg); }
+	// Told now and then in the thread that calls read_ram, never in a worker's: it may be a program's own function.
+	void watch(void (*progress)(void *, uint64_t bytes), void *arg) { progress_ = progress, progress_arg_ = arg; }
 	Status read_head();
 	ImageHead &head() { return head_; }
 	const ImageHead &head() const { return head_; }
@@ -54,6 +55,8 @@ public:
 	void close();				// idempotent; frees all that head() gave
 
 private:
+	void (*progress_)(void *, uint64_t) = nullptr;
+	void *progress_arg_ = nullptr;
 	// Some whole chunks of one group: what a worker reads at once, while it has the lock, and then decodes.
 	struct Batch {
 		struct vkckpt_f_chunk *chunks;

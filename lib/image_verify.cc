@@ -35,7 +35,7 @@ struct Verify {
 Status Verify::file(int fd, const char *path, Chain *chain)
 {
 	ImageReader reader;
-	Status s = reader.open(fd);
+	Status s = reader.open(fd, Crew::workers_for(0));
 	reader.watch(Progress::bytes, &progress);
 	if (s.ok() && crypto)
 		s = reader.use(*crypto, path);

@@ -54,8 +54,6 @@ Status Input::fill_leaves()
 	VK_TRY(leaves_->check(position_, buffer_, want));
 	tail_ = want;
 	ended_ = want == 0;
-	if (progress_)
-		progress_(progress_arg_, position_ + want);
 	return success();
 }
 
@@ -77,8 +75,6 @@ Result<size_t> Input::read_some(void *out, size_t count)
 			got += static_cast<size_t>(done);
 			position_ += static_cast<size_t>(done);
 			ended_ = got < count;
-			if (progress_)
-				progress_(progress_arg_, position_);
 		} else {
 			VK_TRY(fill());
 			if (ended_)

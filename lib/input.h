@@ -24,8 +24,6 @@ public:
 	Status skip_zeros(size_t count);	// DAMAGED when one of them is not zero
 	Status expect_end();			// TRAILING_DATA when there is a byte more
 	uint64_t position() const { return position_; }
-	// Called with the position now and then (after every big read); may be null.
-	void watch(void (*progress)(void *, uint64_t), void *arg) { progress_ = progress, progress_arg_ = arg; }
 
 private:
 	Status fill();
@@ -36,8 +34,6 @@ private:
 	const Leaves *leaves_ = nullptr;
 	int fd_ = -1;
 	bool ended_ = false;
-	void (*progress_)(void *, uint64_t) = nullptr;
-	void *progress_arg_ = nullptr;
 };
 
 }  // namespace vk

@@ -137,6 +137,19 @@ TEST_CASE("verify reads it all and reports progress", "[image]")
 	TempFile file(small_image());
 	struct vkckpt_error err = {};
 	REQUIRE(vkckpt_image_verify(file.path().c_str(), -1, nullptr, nullptr, &err) == 0);
+	struct Seen {
+		uint64_t bytes = 0;
+		pid_t thread = gettid();
+		bool in_order = true;
+	} seen;
+	auto progress = [](void *arg, uint64_t bytes) {
+		Seen &s = *static_cast<Seen *>(arg);
+		s.in_order = s.in_order && bytes >= s.bytes && gettid() == s.thread;
+		s.bytes = bytes;
+	};
+	REQUIRE(vkckpt_image_verify(file.path().c_str(), -1, progress, &seen, &err) == 0);
+	CHECK(seen.in_order);
+	CHECK(seen.bytes == file.content().size());
 	Bytes bad = file.content();
 	bad[bad.size() / 2] ^= 1;
 	TempFile damaged(bad);
