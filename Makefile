@@ -45,9 +45,21 @@ test: deps
 	$(MAKE) all tests
 	sh test/run.sh
 
-bench: deps
-	$(MAKE) all tests
+# Speed side by side with peers: BENCH=quick for a look; bench-check holds bars and baseline, bench-baseline writes the latter anew.
+bench: uml uml-guest
+	$(MAKE) tests
+	sh mk/deps.sh bench
 	sh test/bench/run.sh
+
+bench-check: uml uml-guest
+	$(MAKE) tests
+	sh mk/deps.sh bench
+	sh test/bench/run.sh check
+
+bench-baseline: uml uml-guest
+	$(MAKE) tests
+	sh mk/deps.sh bench
+	sh test/bench/run.sh baseline
 
 soak: deps
 	$(MAKE) all tests
@@ -82,4 +94,4 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all deps demo play test bench soak explore install clean world tests uml uml-guest demo-uml play-uml test-uml
+.PHONY: all deps demo play test bench bench-check bench-baseline soak explore install clean world tests uml uml-guest demo-uml play-uml test-uml

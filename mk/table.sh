@@ -75,7 +75,7 @@ for g in test/guests/*.c; do
 	tests="$tests $o"
 done
 if [ -f test/bench/bench.cc ]; then
-	objects TEST_CXXFLAGS test/bench/bench.cc test/bench/run.cc test/bench/vkernel.cc test/bench/floor.cc test/bench/report.cc
+	objects TEST_CXXFLAGS test/bench/b[ea]*.cc test/bench/[fpqrs]*.cc test/bench/vkernel.cc
 	program $B/test/bench/run "-no-pie -pthread -llz4" $objs $B/lib/libvkckpt.a
 	tests="$tests $B/test/bench/run"
 fi

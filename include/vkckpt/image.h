@@ -65,9 +65,9 @@ int vkckpt_image_ancestor(const struct vkckpt_image *, unsigned i, struct vkckpt
 int vkckpt_image_frame(struct vkckpt_image *, uint32_t object, uint64_t number, void *frame, struct vkckpt_error *err);
 
 /*
- * Reads a whole image from the file or pipe, checks every byte of it, decodes every chunk, on all CPUs of the process; of an incremental one also every
- * byte of all images that it is built on (from a pipe: -ESPIPE, PARENT_NEEDED). progress, if not NULL, is called with
- * bytes read, in the calling thread. 0 or -errno with *err.
+ * Reads a whole image from the file or pipe, checks every byte of it, decodes every chunk, on all CPUs of the process; of an
+ * incremental one also every byte of all images that it is built on (from a pipe: -ESPIPE, PARENT_NEEDED). progress, if not
+ * NULL, is called with bytes read, in the calling thread. 0 or -errno with *err.
  */
 int vkckpt_image_verify(const char *path, int fd, void (*progress)(void *, uint64_t bytes), void *arg,
     struct vkckpt_error *err);

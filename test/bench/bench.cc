@@ -1,10 +1,20 @@
-// bench: what an operator waits for, side by side with the tools he would use instead, on the same bytes and the same disk. Every figure is the
-// median of kRuns with its spread, every ratio is within this run, and the runs of all rows take turns, so that a busy host hurts all alike.
-// Called by test/bench/run.sh.
-#include <sys/stat.h>
+// bench: what an operator waits for, side by side with the tools he would use instead, on the same bytes and the same disk. Every figure is
+// shown as the median of its runs with their spread, every ratio is within this run, and the runs of all rows take turns, so that a busy
+// host hurts all alike. Called by test/bench/run.sh.
+//
+// usage: run bench DIR [quick]        report.html, results.json and the table, with DIR/content as guests' memory
+//        run check DIR BASELINE       the same, held against the bars and a baseline; status 1: something does not hold
+//        run baseline DIR BASELINE    the same, and the baseline is written anew
+//        run extract IMAGE OUT        the live frames of an image, zeros included
+//        run sample FILE OUT MIB      MIB mebibytes of it, in pieces of 64 KiB from all over it
+//        run hold FILE                a process with the bytes of FILE in its memory, for peers that save processes
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <thread>
 
 #include "test/bench/bench.h"
@@ -13,125 +23,149 @@ using namespace bench;
 
 namespace {
 
-constexpr int kRuns = 5;
-
-double size_of(const std::string &path)
-{
-	struct stat st;
-	return stat(path.c_str(), &st) == 0 ? static_cast<double>(st.st_size) : -1;
-}
-
-// A peer's program, and a sync of what it wrote.
-void peer(Report &r, const std::string &name, const std::vector<std::string> &args, const std::string &out)
-{
-	unlink(out.c_str());
-	double t = timed(args);
-	r.add("Capture, unsynced", name, t);
-	r.add("Capture, synced", name, t + timed({"sync", out}));
-}
-
-void peers(Report &r, const std::string &raw)
-{
-	peer(r, "cp", {"cp", raw, raw + ".cp"}, raw + ".cp");
-	peer(r, "lz4 -1", {"lz4", "-1", "-q", "-f", raw, raw + ".lz4"}, raw + ".lz4");
-	if (have("zstd"))
-		peer(r, "zstd -1 -T0", {"zstd", "-1", "-T0", "-q", "-f", raw, "-o", raw + ".zst"}, raw + ".zst");
-}
-
-void capture_rows(Report &r)
-{
-	for (const char *group : {"Capture, unsynced", "Capture, synced"}) {
-		bool strict = group[9] == 'u';
-		r.row(group, "cp");
-		r.row(group, "lz4 -1");
-		if (have("zstd"))
-			r.row(group, "zstd -1 -T0", "lz4 -1");
-		r.row(group, "ours, lz4", "lz4 -1", strict ? 0.6 : 0);
-		r.row(group, "ours, lz4, 1 worker", "lz4 -1");
-		r.row(group, "ours, lz4, 2 workers", "lz4 -1");
-		r.row(group, "ours, raw", "cp", strict ? 1.2 : 0);
-	}
-}
-
 void ours(Report &r, const Setting &s, const std::string &name)
 {
 	Phases p = suspend(s);
 	r.add("Capture, unsynced", name, p.walk + p.write);
 	r.add("Capture, synced", name, p.committed);
-	if (name == "ours, lz4") {
-		r.add("Phases of ours, lz4", "walk and plan", p.walk);
-		r.add("Phases of ours, lz4", "encode and write", p.write);
-		r.add("Phases of ours, lz4", "signal to committed, fsync included", p.committed);
-		r.add("Phases of ours, lz4", "signal to exit", p.whole);
-	}
+	r.add("Size", name, file_mib(s.image()), Unit::mebibytes);
+	r.add("Pause: from the signal until the process has ended", name, p.whole);
+	if (name != "ours, lz4")
+		return;
+	r.add("Phases of ours, lz4", "walk and plan", p.walk);
+	r.add("Phases of ours, lz4", "encode and write", p.write);
+	r.add("Phases of ours, lz4", "signal to committed, fsync included", p.committed);
+	r.add("Phases of ours, lz4", "signal to exit", p.whole);
 }
 
 void thaws(Report &r, Setting s, unsigned threads)
 {
+	const std::string group = "Thaw, eager";
 	Floor floor = floor_of(s.image(), threads);
-	r.add("Thaw, eager", "populate", floor.populate);
-	r.add("Thaw, eager", "decode", floor.decode);
-	r.row("Thaw, eager", "populate + decode (the floor)").seconds.push_back(floor.populate + floor.decode);
-	r.row("Thaw, eager", "ours, exec to the guest's next step", "populate + decode (the floor)", 1.25);
-	r.add("Thaw, eager", "ours, exec to the guest's next step", thaw(s));
-	s.workers = 1;
-	r.row("Thaw, eager", "ours, 1 worker", "populate + decode (the floor)").seconds.push_back(thaw(s));
+	r.add(group, "floor: populate", floor.populate);
+	r.add(group, "floor: decode", floor.decode);
+	r.add(group, "floor: populate + decode", floor.populate + floor.decode);
+	r.add(group, "ours, exec to the guest's next step", thaw(s));
+	s.thaw_options = {"--workers", "1"};
+	r.add(group, "ours, 1 worker", thaw(s));
+	s.thaw_options = {"--workers", "2"};
+	r.add(group, "ours, 2 workers", thaw(s));
 }
 
-// The same live set in 32 times the RAM, and in 128 times.
-void sweep(Report &r, const Setting &base)
+void bars(Report &r)
 {
-	const std::vector<std::string> sizes = {"64m", "256m", "2g", "8g"};
-	auto row = [&](const char *group, const std::string &ram) -> Row & {
-		return r.row(group, "RAM " + ram, ram == sizes[0] ? "" : "RAM " + sizes[0], ram == "2g" ? 1.2 : 0);
-	};
-	for (const char *group : {"Live 32 MiB, capture", "Live 32 MiB, thaw"})
-		for (const std::string &ram : sizes)
-			row(group, ram);
-	for (int i = 0; i < kRuns; i++)
-		for (const std::string &ram : sizes) {
-			Setting s = base;
-			s.ram = ram;
-			s.mib = 32;
-			Phases p = suspend(s);
-			row("Live 32 MiB, capture", ram).seconds.push_back(p.walk + p.write);
-			row("Live 32 MiB, thaw", ram).seconds.push_back(thaw(s));
-		}
+	r.compare("Capture, unsynced", "ours, lz4", "lz4 -1", 0.6);
+	r.compare("Capture, unsynced", "ours, lz4", "QEMU exec:lz4 -1", 0.5);
+	r.compare("Capture, unsynced", "ours, raw", "cp", 1.2);
+	r.compare("Capture, unsynced", "ours, lz4, 2 workers", "ours, lz4, 1 worker");
+	r.compare("Capture, synced", "ours, lz4", "lz4 -1");
+	r.compare("Capture, synced", "ours, raw", "cp");
+	r.compare("Thaw, eager", "ours, exec to the guest's next step", "floor: populate + decode", 1.25);
+	r.compare("Thaw, eager", "ours, exec to the guest's next step", "QEMU exec:lz4 -1");
+	r.compare("Size", "ours, lz4", "lz4 -1", 1.0);
+}
+
+void side_by_side(Report &r, const Setting &s, const Extent &extent)
+{
+	const std::string raw = s.dir + "/raw";
+	for (int i = 0; i < extent.runs; i++) {
+		Setting one = s, two = s, stored = s;
+		one.options = {"--workers", "1"};
+		two.options = {"--workers", "2"};
+		stored.options = {"--codec", "raw"};
+		ours(r, stored, "ours, raw");
+		ours(r, one, "ours, lz4, 1 worker");
+		ours(r, two, "ours, lz4, 2 workers");
+		ours(r, s, "ours, lz4");
+		r.add("Size", "live bytes", static_cast<double>(extract(s.image(), raw)) / (1 << 20), Unit::mebibytes);
+		thaws(r, s, std::thread::hardware_concurrency());
+		file_peers(r, raw);
+		qemu_peers(r, raw, s.ram);
+		process_peers(r, raw);
+	}
+	unlink(raw.c_str());
+	bars(r);
+}
+
+Report measure(const std::string &dir, bool quick)
+{
+	Setting s;
+	s.dir = dir;
+	Extent extent;
+	extent.quick = quick;
+	if (quick) {
+		extent.runs = 2;
+		s.ram = "256m";
+		s.root = "small";
+		s.program = {"/fill", "96"};
+	}
+	Report r;
+	r.heading = s.program[1] + " MiB of a Debian guest's memory in a guest of " + s.ram + ", " +
+	    std::to_string(std::thread::hardware_concurrency()) + " CPUs; medians of " + std::to_string(extent.runs) +
+	    " runs with their spread, ratios of the least" + (quick ? "; QUICK: too few and too small to mean much" : "");
+	side_by_side(r, s, extent);
+	sweep_ram(r, s, extent);
+	sweep_live(r, s, extent);
+	sweep_vmspaces(r, s, extent);
+	sweep_clones(r, s, extent);
+	print(r);
+	write_json(r, dir + "/results.json");
+	write_html(r, dir + "/report.html");
+	return r;
+}
+
+int sample(const char *from, const char *to, uint64_t pieces)
+{
+	constexpr size_t kPiece = 64 << 10;
+	int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	const uint64_t there = static_cast<uint64_t>(lseek(in, 0, SEEK_END)) / kPiece;
+	std::vector<char> piece(kPiece);
+	for (uint64_t i = 0; i < pieces; i++)
+		if (pread(in, piece.data(), kPiece, static_cast<off_t>(i * there / pieces * kPiece)) != static_cast<ssize_t>(kPiece) ||
+		    write(out, piece.data(), kPiece) != static_cast<ssize_t>(kPiece))
+			die(std::string(to) + ": cannot be filled from " + from);
+	close(in);
+	return close(out);
+}
+
+int hold(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	off_t bytes = lseek(fd, 0, SEEK_END);
+	void *memory = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (off_t at = 0; at < bytes;) {
+		ssize_t n = pread(fd, static_cast<char *>(memory) + at, static_cast<size_t>(bytes - at), at);
+		if (n <= 0)
+			die(std::string(path) + ": cannot be read");
+		at += n;
+	}
+	close(fd);
+	std::printf("ready\n");
+	std::fflush(stdout);
+	for (;;)
+		pause();
 }
 
 }  // namespace
 
 int main(int argc, char **argv)
 {
-	Setting s;
-	s.dir = argc > 1 ? argv[1] : ".";
-	const std::string raw = s.dir + "/raw";
-	const unsigned cpus = std::thread::hardware_concurrency();
-	Report r;
-	r.heading = std::to_string(s.mib) + " MiB filled by a guest of " + s.ram + ", " + std::to_string(cpus) +
-	    " CPUs; medians of " + std::to_string(kRuns) + " runs";
-	capture_rows(r);
-	for (int i = 0; i < kRuns; i++) {
-		Setting one = s, two = s, stored = s;
-		one.workers = 1;
-		two.workers = 2;
-		stored.codec = "raw";
-		ours(r, stored, "ours, raw");
-		ours(r, one, "ours, lz4, 1 worker");
-		ours(r, two, "ours, lz4, 2 workers");
-		ours(r, s, "ours, lz4");
-		if (i == 0)
-			r.facts.push_back({"live bytes", static_cast<double>(extract(s.image(), raw))});
-		thaws(r, s, cpus);
-		peers(r, raw);
+	const std::string word = argc > 1 ? argv[1] : "";
+	if (word == "hold" && argc == 3)
+		return hold(argv[2]);
+	if (word == "extract" && argc == 4)
+		return extract(argv[2], argv[3]) == 0;
+	if (word == "sample" && argc == 5)
+		return sample(argv[2], argv[3], std::strtoull(argv[4], nullptr, 10) * 16);
+	if (word == "bench" && argc >= 3) {
+		measure(argv[2], argc > 3 && std::strcmp(argv[3], "quick") == 0);
+		return 0;
 	}
-	double image = size_of(s.image()), lz4 = size_of(raw + ".lz4");
-	r.facts.push_back({"image bytes, lz4", image});
-	r.facts.push_back({"lz4 -1 bytes", lz4});
-	r.facts.push_back({"image to lz4 -1 (bar 1)", image / lz4});
-	sweep(r, s);
-	print(r);
-	write_json(r, s.dir + "/results.json");
-	write_html(r, s.dir + "/report.html");
-	return 0;
+	if (word == "baseline" && argc == 4) {
+		write_baseline(measure(argv[2], false), argv[3]);
+		return 0;
+	}
+	if (word == "check" && argc == 4)
+		return check(measure(argv[2], false), argv[3]) ? 0 : 1;
+	die("usage: see the top of test/bench/bench.cc");
 }

@@ -119,7 +119,7 @@ uint64_t extract(const std::string &path, const std::string &out)
 	for (uint64_t i = 0; i < image.count; i++)
 		for (unsigned f = 0; f < VKCKPT_CHUNK_FRAMES; f++) {
 			const vkckpt_f_chunk &c = image.chunk[i];
-			if (!(c.mask >> f & 1) || c.codec == VKCKPT_CODEC_ZERO)
+			if (!(c.mask >> f & 1))
 				continue;
 			if (vkckpt_image_frame(image.image, c.object, c.chunk * VKCKPT_CHUNK_FRAMES + f, frame.data(), &err) < 0)
 				die(err.message);
