@@ -4,9 +4,11 @@
 #include "bin/image_file.h"
 #include "bin/image_summary.h"
 #include "bin/json.h"
+#include "bin/keys.h"
 #include "bin/text.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 namespace tool {
 namespace {
@@ -394,11 +396,49 @@ void print_json(const ImageFile &image)
 	json.finish();
 }
 
+// What a sealed image shows to who has no key.
+int print_sealed(const Arguments &arguments, const vkckpt_f_header &header, const vkckpt_f_key &key)
+{
+	struct stat facts{};
+	if (stat(arguments.operands[0], &facts) != 0)
+		facts.st_size = 0;
+	if (arguments.json) {
+		Json json;
+		json.begin_object();
+		json.boolean("sealed", true);
+		json.string("sealed_with", key.kind == VKCKPT_KEY_BOX ? "public key" : key.kind == VKCKPT_KEY_PASSPHRASE ? "passphrase" : "raw key");
+		if (key.kind == VKCKPT_KEY_BOX)
+			json.string("public_key", hex(key.recipient, sizeof key.recipient));
+		json.number("version_major", header.version_major);
+		json.number("version_minor", header.version_minor);
+		json.string("image_id", uuid_text(header.image_id));
+		json.number("file_bytes", static_cast<uint64_t>(facts.st_size));
+		json.end_object();
+		json.finish();
+		return finish_output(kYes);
+	}
+	char version[48];
+	snprintf(version, sizeof version, "version %u.%u", header.version_major, header.version_minor);
+	printf("A sealed checkpoint: what it holds is encrypted\n");
+	line("Sealed with", sealed_with(key));
+	line("File", human_size(static_cast<uint64_t>(facts.st_size)) + ", format " + version);
+	line("Image id", uuid_text(header.image_id));
+	line("More", key.kind == VKCKPT_KEY_PASSPHRASE ? "with --passphrase or --passphrase-fd N" : "with --key FILE");
+	return finish_output(kYes);
+}
+
 int run_info(const Command &, const Arguments &arguments)
 {
 	ImageFile image;
+	Keys keys;
 	std::string problem;
-	if (!image.open(arguments.operands[0], &problem))
+	if (!keys.take(arguments, &problem))
+		return refuse("%s", problem.c_str());
+	vkckpt_f_header header;
+	vkckpt_f_key key;
+	if (!keys.opens() && vkckpt_image_peek(arguments.operands[0], &header, &key, nullptr) == 1)
+		return print_sealed(arguments, header, key);
+	if (!image.open(arguments.operands[0], &problem, keys.table()))
 		return refuse("%s", problem.c_str());
 	if (arguments.json)
 		print_json(image);
@@ -410,9 +450,13 @@ int run_info(const Command &, const Arguments &arguments)
 }  // namespace
 
 const Command kInfo = {
-	"info", "[--json] FILE", "explains an image: what, when, where, how large, and whether it can be thawed",
-	"  -j, --json   everything, with exact numbers\n",
-	"j", 1, 1, run_info,
+	"info", "[--json] [--key FILE | --passphrase | --passphrase-fd N] FILE", "explains an image: what, when, where, how large, and whether it can be thawed",
+	"  -j, --json              everything, with exact numbers\n"
+	"      --key FILE          of a sealed image: its secret or raw key (file or fd:N)\n"
+	"      --passphrase        of one sealed with a passphrase: asked for on the terminal\n"
+	"      --passphrase-fd N   or the first line of this descriptor\n"
+	"Without a key a sealed image shows only how it was sealed.\n",
+	"jk:pP:S:s:", 1, 1, run_info,
 };
 
 }  // namespace tool

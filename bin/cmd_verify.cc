@@ -1,5 +1,6 @@
 #include "bin/command.h"
 #include "bin/image_file.h"
+#include "bin/keys.h"
 #include "bin/progress.h"
 #include "bin/text.h"
 
@@ -31,24 +32,35 @@ static int run_verify(const Command &, const Arguments &arguments)
 	struct stat facts{};
 	if ((is_stdin ? fstat(STDIN_FILENO, &facts) : stat(path.c_str(), &facts)) != 0 || !S_ISREG(facts.st_mode))
 		facts.st_size = 0;
+	Keys keys;
+	std::string problem;
+	if (!keys.take(arguments, &problem))
+		return refuse("%s", problem.c_str());
 	Reading reading{Progress(label), 0, static_cast<uint64_t>(facts.st_size)};
 	vkckpt_error error{};
-	int result = vkckpt_image_verify(is_stdin ? nullptr : path.c_str(), is_stdin ? STDIN_FILENO : -1, on_progress, &reading,
-	    &error);
+	int result = vkckpt_image_verify_with(is_stdin ? nullptr : path.c_str(), is_stdin ? STDIN_FILENO : -1, keys.table(), on_progress,
+	    &reading, &error);
 	reading.progress.clear();
 	if (result < 0)
 		return refuse("%s", sentence_of(label, error).c_str());
 	if (!arguments.quiet)
-		printf("%s: good: every byte was checked and every frame decoded (%s)\n", label.c_str(),
+		printf("%s: %s%s (%s)\n", label.c_str(), result == 1 ?
+		    "sealed: every checksum is right, nothing was opened; with its key more can be said" :
+		    "good: every byte was checked and every frame decoded", arguments.signed_by ? "; signed by that key" : "",
 		    human_size(reading.bytes ? reading.bytes : reading.total).c_str());
 	return finish_output(kYes);
 }
 
 const Command kVerify = {
-	"verify", "[-q] FILE", "reads a whole image and checks every byte of it",
+	"verify", "[-q] [--key FILE | --passphrase | --passphrase-fd N] [--signed-by PUB [--signature FILE]] FILE", "reads a whole image and checks every byte of it",
 	"FILE may be - for standard input. Status 0: good, 1: damaged, truncated, not an image or not readable.\n"
-	"  -q, --quiet   say nothing if it is good\n",
-	"q", 1, 1, run_verify,
+	"  -q, --quiet             say nothing if it is good\n"
+	"      --key FILE          of a sealed image: its secret or raw key (file or fd:N); without one only checksums are checked\n"
+	"      --passphrase        of one sealed with a passphrase: asked for on the terminal\n"
+	"      --passphrase-fd N   or the first line of this descriptor\n"
+	"      --signed-by PUB     it must be signed with this key (vkckpt sign); the signature is FILE.sig\n"
+	"      --signature FILE    or this one\n",
+	"qk:pP:S:s:", 1, 1, run_verify,
 };
 
 }  // namespace tool

@@ -1,6 +1,7 @@
 #include "bin/command.h"
 #include "bin/image_file.h"
 #include "bin/json.h"
+#include "bin/keys.h"
 #include "bin/text.h"
 
 #include <stdio.h>
@@ -78,8 +79,9 @@ static void print_table(const ImageFile &image)
 static int run_vmspaces(const Command &, const Arguments &arguments)
 {
 	ImageFile image;
+	Keys keys;
 	std::string problem;
-	if (!image.open(arguments.operands[0], &problem))
+	if (!keys.take(arguments, &problem) || !image.open(arguments.operands[0], &problem, keys.table()))
 		return refuse("%s", problem.c_str());
 	if (arguments.json)
 		print_json(image);
@@ -89,10 +91,10 @@ static int run_vmspaces(const Command &, const Arguments &arguments)
 }
 
 const Command kVmspaces = {
-	"vmspaces", "[--json] FILE", "lists the guest processes in an image and their address spaces",
+	"vmspaces", "[--json] [--key FILE | --passphrase | --passphrase-fd N] FILE", "lists the guest processes in an image and their address spaces",
 	"MAPPED is what the guest's page tables map; ACCESSED and MODIFIED what of it carries these marks.\n"
 	"  -j, --json   with every mapping and its page-table root\n",
-	"j", 1, 1, run_vmspaces,
+	"jk:pP:S:s:", 1, 1, run_vmspaces,
 };
 
 }  // namespace tool

@@ -12,6 +12,8 @@ constexpr int kYes = 0;
 constexpr int kNo = 1;		// a negative answer: it failed, it is not there, it is damaged
 constexpr int kMisuse = 2;	// the command line makes no sense
 
+constexpr int kNoPassphrase = -2;
+
 struct Arguments {
 	bool json = false;
 	bool quiet = false;
@@ -19,7 +21,10 @@ struct Arguments {
 	bool remove = false;
 	bool full = false;
 	const char *parent = nullptr;
+	bool sign = false, raw = false;
 	unsigned timeout_s = 0;		// 0: none given
+	const char *key = nullptr, *seal_to = nullptr, *seal_key = nullptr, *signed_by = nullptr, *signature = nullptr;
+	int passphrase_fd = kNoPassphrase;	// -1: asked for on the terminal
 	std::string fields;
 	std::vector<const char *> operands;
 };
@@ -29,11 +34,12 @@ struct Command {
 	const char *synopsis;
 	const char *summary;		// one line for vkckpt --help
 	const char *help;		// the rest of vkckpt NAME --help
-	const char *options;		// letters as for getopt(3), out of "jqrRft:o:P:"
+	const char *options;		// letters as for getopt(3), out of those of kLongOptions in vkckpt.cc
 	size_t operands_min, operands_max;
 	int (*run)(const Command &, const Arguments &);
 };
 
+extern const Command kKeygen, kSeal, kUnseal, kSign;
 extern const Command kList, kSuspend, kCheckpoint, kDiscard, kInfo, kVerify, kFlatten, kVmspaces, kSignals;
 
 // Prints "vkckpt: ..." on stderr and returns kNo.

@@ -13,10 +13,10 @@ ImageFile::~ImageFile()
 		vkckpt_image_close(image_);
 }
 
-bool ImageFile::open(const char *path, std::string *problem)
+bool ImageFile::open(const char *path, std::string *problem, const vkckpt_crypto *crypto)
 {
 	vkckpt_error error{};
-	if (vkckpt_image_open(path, &image_, &error) == 0)
+	if (vkckpt_image_open_with(path, crypto, &image_, &error) == 0)
 		return true;
 	image_ = nullptr;
 	*problem = sentence_of(path, error);

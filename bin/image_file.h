@@ -54,7 +54,8 @@ public:
 	ImageFile(const ImageFile &) = delete;
 	ImageFile &operator=(const ImageFile &) = delete;
 	~ImageFile();
-	bool open(const char *path, std::string *problem);
+	// crypto: what a sealed image is opened with; null: nothing.
+	bool open(const char *path, std::string *problem, const vkckpt_crypto *crypto = nullptr);
 
 	const vkckpt_image *get() const { return image_; }
 	const vkckpt_f_header &header() const { return *vkckpt_image_header(image_); }

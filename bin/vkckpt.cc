@@ -13,7 +13,7 @@
 namespace tool {
 
 const Command *const kCommands[] = {
-	&kList, &kSuspend, &kCheckpoint, &kDiscard, &kInfo, &kVerify, &kFlatten, &kVmspaces, &kSignals,
+	&kList, &kSuspend, &kCheckpoint, &kDiscard, &kInfo, &kVerify, &kFlatten, &kVmspaces, &kKeygen, &kSeal, &kUnseal, &kSign, &kSignals,
 };
 constexpr unsigned kTimeoutMax_s = 7 * 24 * 3600;
 
@@ -82,6 +82,15 @@ static const option kLongOptions[] = {
 	{"parent", required_argument, nullptr, 'P'},
 	{"timeout", required_argument, nullptr, 't'},
 	{"output", required_argument, nullptr, 'o'},
+	{"key", required_argument, nullptr, 'k'},
+	{"passphrase", no_argument, nullptr, 'p'},
+	{"passphrase-fd", required_argument, nullptr, 'D'},
+	{"seal-to", required_argument, nullptr, 'T'},
+	{"seal-key", required_argument, nullptr, 'K'},
+	{"signed-by", required_argument, nullptr, 'S'},
+	{"signature", required_argument, nullptr, 's'},
+	{"sign", no_argument, nullptr, 'G'},
+	{"raw", no_argument, nullptr, 'W'},
 	{"help", no_argument, nullptr, 'h'},
 	{},
 };
@@ -98,6 +107,19 @@ static int take_option(const Command &command, int letter, Arguments *arguments)
 	case 'f': arguments->full = true; return 0;
 	case 'P': arguments->parent = optarg; return 0;
 	case 'o': arguments->fields = optarg; return 0;
+	case 'k': arguments->key = optarg; return 0;
+	case 'p': arguments->passphrase_fd = -1; return 0;
+	case 'D':
+		arguments->passphrase_fd = static_cast<int>(strtonum(optarg, 0, 1 << 20, &problem));
+		if (problem)
+			return misuse(command, "%s: --passphrase-fd %s: %s; the number of an open descriptor", command.name, optarg, problem);
+		return 0;
+	case 'T': arguments->seal_to = optarg; return 0;
+	case 'K': arguments->seal_key = optarg; return 0;
+	case 'S': arguments->signed_by = optarg; return 0;
+	case 's': arguments->signature = optarg; return 0;
+	case 'G': arguments->sign = true; return 0;
+	case 'W': arguments->raw = true; return 0;
 	case 't':
 		arguments->timeout_s = strtonum(optarg, 1, kTimeoutMax_s, &problem);
 		if (problem)

@@ -13,6 +13,7 @@
 
 #include "boot.h"
 #include "ckpt_parts.h"
+#include "ckpt_seal.h"
 #include "host.h"
 #include "host_console.h"
 #include "host_cpu.h"
@@ -209,6 +210,7 @@ void ckpt_arm(const Options &o)
 	c.segments = &segment;
 	c.segment_count = 1;
 	c.devices = boot_devices(&c.device_count);
+	c.crypto = seals_of(o).write;
 	struct vkckpt_error err = {};
 	if (vkckpt_arm(&c, &armed, &err) < 0)
 		fail("%s", err.message);
@@ -259,12 +261,16 @@ int ckpt_thaw(const Options &o)
 	c.dry_run = o.dry_run;
 	c.clone = o.clone;
 	c.parent_path = o.parent;
+	Seals seals = seals_of(o);
+	c.crypto = seals.read;
+	c.vkernel.crypto = seals.write;
 	console_option = o.console_given ? o.console : nullptr;
 	Report report = {o.json};
 	c.refusal = report_refusal;
 	c.refusal_arg = &report;
 	struct vkckpt_error err = {};
 	int result = vkckpt_thaw(&c, &armed, &err);
+	seals_forget();
 	if (result < 0)
 		host_console_close();
 	if (o.dry_run)

@@ -21,9 +21,12 @@ namespace {
 const char kUsage[] =
     "usage: minivk [-m size] [-n ncpus] [-r disk] [-i memimg] [-p pidfile] [-e NAME=value] [--root dir|cpio]\n"
     "              [--name NAME] [--image FILE] [--on-ckpt exit|continue] [--console stdio|pty[:link]|log:FILE|null]\n"
-    "              [--chain N|off] [--parent FILE] [--workers N] [--codec lz4|raw] [--] [program args...]\n"
+    "              [--chain N|off] [--parent FILE] [--workers N] [--codec lz4|raw] [--seal-to PUB|--seal-key FILE]\n"
+    "              [--] [program args...]\n"
     "       minivk --thaw FILE [--clone[=NAME]] [-o device.key=value]... [--parent FILE]\n"
-    "              [--dry-run [--json]] [--chain N|off] [--workers N] [--codec lz4|raw]\n";
+    "              [--dry-run [--json]] [--chain N|off] [--workers N] [--codec lz4|raw]\n"
+    "              [--key FILE|--passphrase-fd N|--passphrase] [--seal-to PUB|--seal-key FILE|--no-seal]\n"
+    "              [--require-signature PUB [--signature FILE]]\n";
 const char kHelp[] =
     "  -m size         memory of the guest (512m)\n"
     "  -n ncpus        virtual CPUs (1)\n"
@@ -44,6 +47,11 @@ const char kHelp[] =
     "  --thaw FILE     go on from an image; - is standard input, fd:N a descriptor\n"
     "  --clone[=NAME]  at a thaw: another vkernel out of the same image, its disk a copy DISK.NAME (NAME: the image's with -PID)\n"
     "  -o device.key=value   at a thaw: another setting of a device than recorded (disk0.path=FILE)\n"
+    "  --seal-to PUB   encrypt images to this public key (vkckpt keygen); --seal-key FILE: with a raw key, a file or fd:N\n"
+    "  --key FILE      at a thaw: the secret or raw key that opens the image, a file or fd:N; then images are sealed as this one was\n"
+    "  --passphrase-fd N     at a thaw: its passphrase is the first line of this descriptor; --passphrase: ask on the terminal\n"
+    "  --no-seal       at a thaw: the next images are not encrypted, though this one was\n"
+    "  --require-signature PUB   at a thaw: only an image that was signed (vkckpt sign) with this key; --signature FILE: not IMAGE.sig\n"
     "  --dry-run       at a thaw: only say whether it would work, and all that speaks against it\n"
     "  --json          the same for a program, on standard output\n";
 
@@ -79,6 +87,15 @@ uint64_t parse_number(const char *option, const char *text, uint64_t most)
 	return uint64_t(n);
 }
 
+int parse_descriptor(const char *option, const char *text)
+{
+	const char *why = nullptr;
+	long long n = strtonum(text, 0, 1 << 20, &why);
+	if (why)
+		misuse("%s %s: %s; the number of an open descriptor", option, text, why);
+	return int(n);
+}
+
 void check_name(const char *option, const std::string &name)
 {
 	if (name.empty() || name.size() > VKCKPT_MAX_NAME)
@@ -92,8 +109,22 @@ void check_name(const char *option, const std::string &name)
 
 bool is_descriptor(const char *image) { return image && (strcmp(image, "-") == 0 || strncmp(image, "fd:", 3) == 0); }
 
+void check_seals(const Options &o)
+{
+	bool passphrase = o.passphrase_fd != kNoPassphrase;
+	if ((o.key || passphrase || o.no_seal || o.signed_by || o.signature) && !o.thaw)
+		misuse("--key, --passphrase, --no-seal, --require-signature and --signature go with --thaw");
+	if ((o.seal_to != nullptr) + (o.seal_key != nullptr) + o.no_seal > 1)
+		misuse("--seal-to, --seal-key and --no-seal: one of them");
+	if (o.signature && !o.signed_by)
+		misuse("--signature goes with --require-signature");
+	if (passphrase && !o.dry_run && !o.seal_to && !o.seal_key && !o.no_seal)
+		misuse("a passphrase is not kept while the guest runs: say how its next image is to be sealed (--seal-to, --seal-key or --no-seal)");
+}
+
 void check_together(const Options &o, bool boot_option)
 {
+	check_seals(o);
 	if (o.dry_run && !o.thaw)
 		misuse("--dry-run goes with --thaw");
 	if (o.clone && !o.thaw)
@@ -115,13 +146,17 @@ void check_together(const Options &o, bool boot_option)
 }
 
 enum LongOption { kRoot = 256, kName, kImage, kOnCkpt, kConsole, kThaw, kDryRun, kJson, kClone, kWorkers, kCodec, kChain, kParent,
-	kHelpOption, kVersion, kTestAt,
+	kSealTo, kSealKey, kNoSeal, kKey, kPassphrase, kPassphraseFd, kSignedBy, kSignature, kHelpOption, kVersion, kTestAt,
 	kTestEvery };
 const option kLong[] = {
 	{"root", 1, nullptr, kRoot}, {"name", 1, nullptr, kName}, {"image", 1, nullptr, kImage},
 	{"on-ckpt", 1, nullptr, kOnCkpt}, {"console", 1, nullptr, kConsole}, {"thaw", 1, nullptr, kThaw},
 	{"dry-run", 0, nullptr, kDryRun}, {"json", 0, nullptr, kJson}, {"clone", 2, nullptr, kClone}, {"help", 0, nullptr, kHelpOption}, {"version", 0, nullptr, kVersion},
 	{"chain", 1, nullptr, kChain}, {"parent", 1, nullptr, kParent}, {"workers", 1, nullptr, kWorkers}, {"codec", 1, nullptr, kCodec},
+	{"workers", 1, nullptr, kWorkers}, {"codec", 1, nullptr, kCodec},
+	{"seal-to", 1, nullptr, kSealTo}, {"seal-key", 1, nullptr, kSealKey}, {"no-seal", 0, nullptr, kNoSeal}, {"key", 1, nullptr, kKey},
+	{"passphrase", 0, nullptr, kPassphrase}, {"passphrase-fd", 1, nullptr, kPassphraseFd},
+	{"require-signature", 1, nullptr, kSignedBy}, {"signature", 1, nullptr, kSignature},
 	{"test-ckpt-at-trap", 1, nullptr, kTestAt}, {"test-ckpt-every", 1, nullptr, kTestEvery}, {}};
 
 // False: a boot option, which a thaw does not take.
@@ -166,6 +201,14 @@ bool take(Options &o, int c, const char *value)
 		o.chain = strcmp(value, "off") == 0 ? VKCKPT_CHAIN_OFF : uint32_t(parse_number("--chain", value, VKCKPT_MAX_CHAIN));
 		return true;
 	case kParent: o.parent = value; return true;
+	case kSealTo: o.seal_to = value; return true;
+	case kSealKey: o.seal_key = value; return true;
+	case kNoSeal: o.no_seal = true; return true;
+	case kKey: o.key = value; return true;
+	case kPassphrase: o.passphrase_fd = -1; return true;
+	case kPassphraseFd: o.passphrase_fd = parse_descriptor("--passphrase-fd", value); return true;
+	case kSignedBy: o.signed_by = value; return true;
+	case kSignature: o.signature = value; return true;
 	case kTestAt: o.test_at_trap = parse_number("--test-ckpt-at-trap", value, 1ull << 60); return true;
 	case kTestEvery: o.test_every = parse_number("--test-ckpt-every", value, 1ull << 60); return true;
 	case 'm': o.ram_bytes = parse_size(value); return false;

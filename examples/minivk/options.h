@@ -8,6 +8,8 @@
 
 namespace minivk {
 
+constexpr int kNoPassphrase = -2;
+
 struct Options {
 	uint64_t ram_bytes = 512ull << 20;
 	unsigned cpus = 1;
@@ -26,6 +28,11 @@ struct Options {
 	std::vector<const char *> overrides;
 	bool dry_run = false, json = false;
 	const char *clone = nullptr;	// "": a name is made
+	const char *seal_to = nullptr, *seal_key = nullptr;	// files, or "fd:N"
+	bool no_seal = false;
+	const char *key = nullptr;
+	int passphrase_fd = kNoPassphrase;			// -1: asked for on the terminal
+	const char *signed_by = nullptr, *signature = nullptr;
 	uint32_t workers = 0, codec = 0;	// as in struct vkckpt_config
 	uint32_t chain = 0;			// likewise
 	bool chain_given = false;

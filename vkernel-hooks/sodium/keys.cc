@@ -187,7 +187,7 @@ int read_key(const char *file, KeyFile *key, uint8_t *scratch, struct vkckpt_err
 
 using namespace vksodium;
 
-extern "C" int vkckpt_sodium_keygen(enum vkckpt_sodium_keygen kind, const char *secret_file, const char *public_file,
+extern "C" int vkckpt_sodium_keygen(enum vkckpt_sodium_pair kind, const char *secret_file, const char *public_file,
     struct vkckpt_error *err)
 {
 	if (sodium_init() < 0)

@@ -45,9 +45,9 @@ int vkckpt_sodium_require_signature(struct vkckpt_sodium *, const char *public_k
 /* Images are open: secret key and passphrase are wiped, and a raw key unless new images are sealed with it. */
 void vkckpt_sodium_forget(struct vkckpt_sodium *);
 
-enum vkckpt_sodium_keygen { VKCKPT_SODIUM_SEAL = 1, VKCKPT_SODIUM_SIGN = 2, VKCKPT_SODIUM_RAW = 3 };
+enum vkckpt_sodium_pair { VKCKPT_SODIUM_SEAL = 1, VKCKPT_SODIUM_SIGN = 2, VKCKPT_SODIUM_RAW = 3 };
 /* Makes two files that were not there (EEXIST), a secret one, mode 0600, and a public one, 0644. RAW: only the first; public_file NULL. */
-int vkckpt_sodium_keygen(enum vkckpt_sodium_keygen kind, const char *secret_file, const char *public_file,
+int vkckpt_sodium_keygen(enum vkckpt_sodium_pair kind, const char *secret_file, const char *public_file,
     struct vkckpt_error *err);
 
 /* Signs the image: reads it, verifies it as it was read, and writes its signature to `signature` (NULL: IMAGE.sig), whole or not at all. */

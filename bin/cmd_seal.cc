@@ -1,0 +1,150 @@
+// seal, unseal: an image is copied, sealed another way, and takes the place of the old one when it is whole.
+#include "bin/command.h"
+#include "bin/image_file.h"
+#include "bin/keys.h"
+#include "bin/progress.h"
+#include "bin/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace tool {
+namespace {
+
+// NAME.part, exclusively made; it gets its name when it is on the disk, or goes.
+class NewFile {
+public:
+	explicit NewFile(std::string path) : path_(std::move(path)), part_(path_ + ".part") {}
+	NewFile(const NewFile &) = delete;
+	NewFile &operator=(const NewFile &) = delete;
+	~NewFile()
+	{
+		if (fd_ < 0)
+			return;
+		close(fd_);
+		unlink(part_.c_str());
+	}
+	bool open(std::string *problem)
+	{
+		fd_ = ::open(part_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd_ < 0)
+			*problem = printable(part_) + ": " + strerror(errno) + (errno == EEXIST ?
+			    "; a capture is writing this image, or died at it: remove the file if none is" : "") + " (IMAGE_IN_USE)";
+		return fd_ >= 0;
+	}
+	int fd() const { return fd_; }
+	bool commit(std::string *problem)
+	{
+		if (fsync(fd_) == 0 && rename(part_.c_str(), path_.c_str()) == 0) {
+			close(fd_);
+			fd_ = -1;
+			sync_folder();
+			return true;
+		}
+		*problem = printable(path_) + ": " + strerror(errno) + "; nothing was changed (IO_ERROR)";
+		return false;
+	}
+
+private:
+	void sync_folder() const
+	{
+		size_t slash = path_.rfind('/');
+		std::string folder = slash == path_.npos ? "." : slash ? path_.substr(0, slash) : "/";
+		int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0) {
+			fsync(fd);	// the file is whole under either name, whichever survives
+			close(fd);
+		}
+	}
+	std::string path_, part_;
+	int fd_ = -1;
+};
+
+struct Writing {
+	Progress progress;
+	uint64_t total;
+};
+
+void on_progress(void *argument, uint64_t bytes)
+{
+	Writing *writing = static_cast<Writing *>(argument);
+	writing->progress.show("writing", bytes, writing->total);
+}
+
+int convert(const Arguments &arguments, const vkckpt_crypto *from, const vkckpt_crypto *to, const char *done)
+{
+	const std::string in = arguments.operands[0], out = arguments.operands.back();
+	NewFile file(out);
+	std::string problem;
+	struct stat facts{};
+	if (stat(in.c_str(), &facts) != 0)
+		return refuse("%s: %s (NOT_FOUND)", printable(in).c_str(), strerror(errno));
+	if (!file.open(&problem))
+		return refuse("%s", problem.c_str());
+	Writing writing{Progress(printable(out)), static_cast<uint64_t>(facts.st_size)};
+	vkckpt_error error{};
+	int result = vkckpt_image_reseal(in.c_str(), from, file.fd(), to, on_progress, &writing, &error);
+	writing.progress.clear();
+	if (result < 0)
+		return refuse("%s", sentence_of(in, error).c_str());
+	if (!file.commit(&problem))
+		return refuse("%s", problem.c_str());
+	if (!arguments.quiet)
+		printf("%s: %s\n", printable(out).c_str(), done);
+	return finish_output(kYes);
+}
+
+int run_seal(const Command &command, const Arguments &arguments)
+{
+	bool passphrase = arguments.passphrase_fd != kNoPassphrase;
+	if (!!arguments.seal_to + !!arguments.seal_key + passphrase != 1)
+		return misuse(command, "%s: say with what: --seal-to, --seal-key, --passphrase or --passphrase-fd", command.name);
+	Keys from, to;
+	std::string problem;
+	Arguments opening = arguments;		// the passphrase is the new one
+	opening.passphrase_fd = kNoPassphrase;
+	if (!from.take(opening, &problem) || !to.take_for_sealing(arguments, &problem))
+		return refuse("%s", problem.c_str());
+	return convert(arguments, from.table(), to.table(), "sealed");
+}
+
+int run_unseal(const Command &command, const Arguments &arguments)
+{
+	Keys from;
+	std::string problem;
+	if (!from.take(arguments, &problem))
+		return refuse("%s", problem.c_str());
+	if (!from.opens())
+		return misuse(command, "%s: a key is needed: --key, --passphrase or --passphrase-fd", command.name);
+	return convert(arguments, from.table(), nullptr, "not sealed any more: everyone who can read it can read the guest's memory");
+}
+
+}  // namespace
+
+const Command kSeal = {
+	"seal", "--seal-to PUB | --seal-key FILE | --passphrase | --passphrase-fd N [--key OLD] FILE [NEW]",
+	"encrypts an image, in its place or as a new file",
+	"      --seal-to PUB       to this public key; only its secret key opens the image\n"
+	"      --seal-key FILE     with a raw key (file or fd:N)\n"
+	"      --passphrase        with a passphrase that is asked for on the terminal\n"
+	"      --passphrase-fd N   with the first line of this descriptor\n"
+	"      --key FILE          of an image that is sealed already: what opens it\n"
+	"  -q, --quiet             say nothing if it worked\n"
+	"What was on the disk in clear may stay there until it is written over.\n",
+	"qk:T:K:pP:", 1, 2, run_seal,
+};
+
+const Command kUnseal = {
+	"unseal", "--key FILE | --passphrase | --passphrase-fd N FILE [NEW]", "decrypts a sealed image, in its place or as a new file",
+	"      --key FILE          its secret or raw key (file or fd:N)\n"
+	"      --passphrase        its passphrase is asked for on the terminal\n"
+	"      --passphrase-fd N   its passphrase is the first line of this descriptor\n"
+	"  -q, --quiet             say nothing if it worked\n",
+	"qk:pP:", 1, 2, run_unseal,
+};
+
+}  // namespace tool
