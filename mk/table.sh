@@ -64,7 +64,7 @@ for t in unit fault vmspace e2e; do
 done
 if [ -f test/fuzz/run.cc ]; then
 	objects TEST_CXXFLAGS test/fuzz/*.cc
-	program $B/test/fuzz/run "-no-pie" $objs $B/lib/libvkckpt.a
+	program $B/test/fuzz/run "-no-pie -lsodium -lbsd" $objs $sodium_lib $B/lib/libvkckpt.a
 	tests="$tests $B/test/fuzz/run"
 fi
 for g in test/guests/*.c; do

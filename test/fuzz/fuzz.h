@@ -14,6 +14,7 @@
 
 int fuzz_image(const uint8_t *data, size_t size);	// header and record stream, as it is
 int fuzz_sealed(const uint8_t *data, size_t size);	// the same with all checksums put right: what lies behind them
+int fuzz_cipher(const uint8_t *data, size_t size);	// and of an encrypted image, behind its seal
 int fuzz_group(const uint8_t *data, size_t size);	// a group's descriptors
 int fuzz_lz4(const uint8_t *data, size_t size);		// decoding a chunk
 int fuzz_walk(const uint8_t *data, size_t size);	// page tables: the root, then RAM

@@ -24,7 +24,7 @@ struct Target {
 	unsigned weight;	// mutations per file, in hundredths of what was asked for
 };
 constexpr Target kTargets[] = {
-	{ "image", fuzz_image, 20 }, { "sealed", fuzz_sealed, 100 }, { "group", fuzz_group, 400 },
+	{ "image", fuzz_image, 20 }, { "sealed", fuzz_sealed, 100 }, { "cipher", fuzz_cipher, 100 }, { "group", fuzz_group, 400 },
 	{ "lz4", fuzz_lz4, 400 }, { "walk", fuzz_walk, 100 }, { "device", fuzz_device, 400 },
 };
 

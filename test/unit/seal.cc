@@ -1,6 +1,11 @@
 // Sealed images: what stands in the file, that it comes back, and that nothing of it can be changed, moved or cut off.
 #include <catch2/catch.hpp>
 
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cstdlib>
+
 #include "lib/image_file.h"
 #include "test/unit/image_support.h"
 #include "test/unit/seal_support.h"
@@ -442,4 +447,151 @@ TEST_CASE("a record KEY with impossible values is refused", "[seal]")
 	CHECK(passphrase(1ull << 60, 65536) == VKCKPT_R_LIMIT);
 	CHECK(passphrase(1, 65537) == VKCKPT_R_LIMIT);
 	CHECK(passphrase(1, 65536) == VKCKPT_R_FORGED);	// this table opens it; the record is bound into the seal
+}
+
+namespace {
+
+std::string golden_path()
+{
+	const char *root = std::getenv("VKCKPT_SOURCE");
+	return std::string(root ? root : ".") + "/test/golden/sealed.ckpt";
+}
+
+// Leaves of an image, as a signature that was verified gives them.
+struct Signed {
+	std::vector<uint8_t> digests;
+	vkckpt_leaves leaves = {};
+	vkckpt_crypto table = {};
+	int result = 0;
+	Signed(const Bytes &image, uint32_t leaf_bytes)
+	{
+		for (size_t at = 0; at < image.size(); at += leaf_bytes) {
+			digests.resize(digests.size() + 32);
+			crypto_generichash(&digests[digests.size() - 32], 32, image.data() + at, std::min<size_t>(leaf_bytes, image.size() - at), nullptr, 0);
+		}
+		leaves = { image.size(), leaf_bytes, 0, digests.data() };
+		table.size = sizeof table;
+		table.arg = this;
+		table.leaves = [](void *arg, const char *, vkckpt_leaves *out) {
+			*out = static_cast<Signed *>(arg)->leaves;
+			return static_cast<Signed *>(arg)->result;
+		};
+		table.leaf_digest = [](const void *bytes, size_t count, uint8_t *digest) {
+			crypto_generichash(digest, 32, static_cast<const uint8_t *>(bytes), count, nullptr, 0);
+		};
+	}
+};
+
+}  // namespace
+
+TEST_CASE("the golden sealed image opens with its raw key", "[seal][golden]")
+{
+	std::string key(32, '\0');
+	for (int i = 0; i < 32; i++)
+		key[static_cast<size_t>(i)] = static_cast<char>(i);
+	Sodium sodium = seal_test::sodium();
+	REQUIRE(vkckpt_sodium_key(sodium.get(), ("fd:" + std::to_string(pipe_with(key))).c_str(), nullptr) == 0);
+	vkckpt_image *image = nullptr;
+	vkckpt_error err = {};
+	REQUIRE(vkckpt_image_open_with(golden_path().c_str(), vkckpt_sodium_table(sodium.get()), &image, &err) == 0);
+	CHECK(vkckpt_image_header(image)->segment[0].size_bytes == 20 * VKCKPT_FRAME);
+	CHECK(std::string(vkckpt_image_host(image)->system) == "Linux test");
+	Bytes frame(VKCKPT_FRAME);
+	REQUIRE(vkckpt_image_frame(image, 0, 0, frame.data(), &err) == 1);
+	CHECK(contains(frame, " of a guest; "));
+	vkckpt_image_close(image);
+	CHECK(vkckpt_image_verify_with(golden_path().c_str(), -1, vkckpt_sodium_table(sodium.get()), nullptr, nullptr, &err) == 0);
+	CHECK(vkckpt_image_verify(golden_path().c_str(), -1, nullptr, nullptr, &err) == 1);
+}
+
+TEST_CASE("of a signed image every byte is checked before it is used, front to back and at random", "[sign]")
+{
+	const Bytes image = image_bytes(kShape, some_frames());
+	for (uint32_t leaf : { 4096u, 16384u }) {
+		Signed good(image, leaf);
+		CHECK(read_bytes(image, &good.table).reason == 0);
+		CHECK(open_reason(image, &good.table) == 0);
+		for (size_t i = 0; i < image.size(); i += 97) {
+			CAPTURE(i);
+			Bytes forged = image;
+			forged[i] ^= 4;
+			if (record_offsets(forged) == record_offsets(image))
+				reseal(forged, record_offsets(forged));
+			if (forged == image)
+				continue;
+			if (read_bytes(forged, &good.table).reason != VKCKPT_R_SIGNATURE_WRONG)
+				FAIL("a forgery was not seen");
+		}
+	}
+}
+
+TEST_CASE("a file that changes after it was opened is not believed", "[sign]")
+{
+	const Bytes image = image_bytes(kShape, some_frames());
+	Signed good(image, 4096);
+	TempFile file(image);
+	vkckpt_image *opened = nullptr;
+	vkckpt_error err = {};
+	REQUIRE(vkckpt_image_open_with(file.path().c_str(), &good.table, &opened, &err) == 0);
+	Bytes frame(VKCKPT_FRAME);
+	REQUIRE(vkckpt_image_frame(opened, 0, 33, frame.data(), &err) == 1);
+	// The chunk of frame 50 is exchanged, and its checksum in the index that was read is the old one: only then is it read.
+	Bytes other = image;
+	std::mt19937_64 random(99);
+	for (size_t i = 8192; i < other.size() - 8192; i++)
+		other[i] = static_cast<uint8_t>(random());
+	REQUIRE(pwrite(file.fd(), other.data(), other.size(), 0) == static_cast<ssize_t>(other.size()));
+	CHECK(vkckpt_image_frame(opened, 0, 50, frame.data(), &err) == -EACCES);
+	CHECK(err.reason == VKCKPT_R_SIGNATURE_WRONG);
+	vkckpt_image_close(opened);
+}
+
+TEST_CASE("a signed image of another length, no signature, and leaves that cannot be", "[sign]")
+{
+	const Bytes image = image_bytes(kShape, some_frames());
+	Signed good(image, 4096);
+	Bytes longer = image, shorter(image.begin(), image.end() - 4096);
+	longer.resize(longer.size() + 4096);
+	CHECK(read_bytes(longer, &good.table).reason == VKCKPT_R_TRAILING_DATA);
+	CHECK(open_reason(longer, &good.table) == VKCKPT_R_SIGNATURE_WRONG);
+	CHECK(read_bytes(shorter, &good.table).reason == VKCKPT_R_TRUNCATED);
+	CHECK(open_reason(shorter, &good.table) == VKCKPT_R_SIGNATURE_WRONG);
+	good.result = -ENOENT;
+	CHECK(read_bytes(image, &good.table).reason == VKCKPT_R_NOT_SIGNED);
+	good.result = -EBADMSG;
+	CHECK(read_bytes(image, &good.table).reason == VKCKPT_R_SIGNATURE_WRONG);
+	good.result = -EIO;
+	CHECK(read_bytes(image, &good.table).reason == VKCKPT_R_IO_ERROR);
+	good.result = 0;
+	for (uint32_t leaf : { 0u, 512u, 32768u, 5000u }) {
+		good.leaves.leaf_bytes = leaf;
+		CHECK(read_bytes(image, &good.table).reason == VKCKPT_R_BAD_ARGUMENT);
+	}
+}
+
+TEST_CASE("an image sealed another way has the same records, frames and order", "[seal]")
+{
+	Known known;
+	Sodium raw_key = raw('a');
+	const Bytes clear = image_bytes(kShape, some_frames());
+	TempFile in(clear), sealed, back;
+	vkckpt_error err = {};
+	REQUIRE(vkckpt_image_reseal(in.path().c_str(), nullptr, sealed.fd(), vkckpt_sodium_table(raw_key.get()), nullptr, nullptr, &err) < 0);
+	CHECK(err.reason == VKCKPT_R_SYSTEM);	// O_NOFOLLOW: /proc/self/fd is a link, and links are not followed
+	std::string path = std::string("/tmp/vkckpt-seal-test-") + std::to_string(getpid());
+	auto write_to = [&](const Bytes &bytes) {
+		int fd = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
+		REQUIRE(write(fd, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+		close(fd);
+	};
+	write_to(clear);
+	REQUIRE(vkckpt_image_reseal(path.c_str(), nullptr, sealed.fd(), vkckpt_sodium_table(raw_key.get()), nullptr, nullptr, &err) == 0);
+	Frames read;
+	CHECK(read_bytes(sealed.content(), vkckpt_sodium_table(raw_key.get()), &read).reason == 0);
+	CHECK(read == some_frames());
+	write_to(sealed.content());
+	// And back: byte by byte what it was.
+	REQUIRE(vkckpt_image_reseal(path.c_str(), vkckpt_sodium_table(raw_key.get()), back.fd(), nullptr, nullptr, nullptr, &err) == 0);
+	CHECK(back.content() == clear);
+	unlink(path.c_str());
 }

@@ -112,5 +112,24 @@ private:
 	Sodium real_;
 };
 
+// A table that encrypts nothing and takes every tag: what lies behind the seal can be reached by a fuzzer.
+inline vkckpt_crypto open_to_all()
+{
+	vkckpt_crypto table = {};
+	table.size = sizeof table;
+	table.make_key = [](void *, const vkckpt_uuid *, uint8_t *, vkckpt_f_key *out) {
+		out->kind = VKCKPT_KEY_RAW;
+		out->wrapped_bytes = 48;
+		return 0;
+	};
+	table.open_key = [](void *, const vkckpt_uuid *, const vkckpt_f_key *, uint8_t *) { return 0; };
+	table.seal = [](const uint8_t *, const vkckpt_f_nonce *, const void *, size_t, void *bytes, size_t count) {
+		std::memset(static_cast<uint8_t *>(bytes) + count, 0, VKCKPT_TAG_BYTES);
+		return 0;
+	};
+	table.open = [](const uint8_t *, const vkckpt_f_nonce *, const void *, size_t, void *, size_t) { return 0; };
+	return table;
+}
+
 }  // namespace seal_test
 #endif
