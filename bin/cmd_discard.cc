@@ -1,5 +1,6 @@
 #include "bin/command.h"
 #include "bin/image_file.h"
+#include "bin/keys.h"
 #include "bin/rundir.h"
 #include "bin/text.h"
 
@@ -89,11 +90,13 @@ static bool release_disk(const ImageFile &image, const Device &device)
 	return false;
 }
 
-static int discard_image(const char *path, bool remove_file)
+static int discard_image(const char *path, const Arguments &arguments)
 {
+	const bool remove_file = arguments.remove;
 	ImageFile image;
+	Keys keys;
 	std::string problem;
-	if (!image.open(path, &problem))
+	if (!keys.take(arguments, &problem) || !image.open(path, &problem, keys.table()))
 		return refuse("%s (the disks of an image that cannot be read are discarded by their own paths)", problem.c_str());
 	size_t disks = 0;
 	bool all = true;
@@ -125,7 +128,7 @@ static int run_discard(const Command &command, const Arguments &arguments)
 		return refuse("%s", problem.c_str());
 	switch (kind) {
 	case Kind::kImage:
-		return discard_image(path, arguments.remove);
+		return discard_image(path, arguments);
 	case Kind::kSidecar:
 		return refuse("%s: this is a disk's sidecar (BAD_ARGUMENT); name the disk itself, without %s",
 		    printable(path).c_str(), VKCKPT_SIDECAR_SUFFIX);
@@ -139,11 +142,13 @@ static int run_discard(const Command &command, const Arguments &arguments)
 }
 
 const Command kDiscard = {
-	"discard", "[--remove] IMAGE|DISK", "gives up a suspended state, so that its disks boot again",
+	"discard", "[--remove] [--key FILE | --passphrase | --passphrase-fd N] IMAGE|DISK", "gives up a suspended state, so that its disks boot again",
 	"An image: every disk that it suspended forgets it. A disk: it forgets whichever image suspended it.\n"
 	"The state in the image's RAM is lost for good; the disk is as after a power failure.\n"
-	"  -R, --remove   remove the image's file when no disk waits for it any more\n",
-	"R", 1, 1, run_discard,
+	"  -R, --remove   remove the image's file when no disk waits for it any more\n"
+	"      --key FILE     of a sealed image: its secret or raw key (file or fd:N)\n"
+	"      --passphrase, --passphrase-fd N   of one sealed with a passphrase\n",
+	"Rk:pD:", 1, 1, run_discard,
 };
 
 }  // namespace tool

@@ -135,7 +135,7 @@ const Command kSeal = {
 	"      --key FILE          of an image that is sealed already: what opens it\n"
 	"  -q, --quiet             say nothing if it worked\n"
 	"What was on the disk in clear may stay there until it is written over.\n",
-	"qk:T:K:pP:", 1, 2, run_seal,
+	"qk:T:K:pD:", 1, 2, run_seal,
 };
 
 const Command kUnseal = {
@@ -144,7 +144,7 @@ const Command kUnseal = {
 	"      --passphrase        its passphrase is asked for on the terminal\n"
 	"      --passphrase-fd N   its passphrase is the first line of this descriptor\n"
 	"  -q, --quiet             say nothing if it worked\n",
-	"qk:pP:", 1, 2, run_unseal,
+	"qk:pD:", 1, 2, run_unseal,
 };
 
 }  // namespace tool

@@ -48,12 +48,14 @@ PC
 }
 
 put 755 "$to/bin" build/bin/vkckpt build/bin/minivk build/bin/hello
-put 644 "$to/include/vkckpt" include/vkckpt/*.h vkernel-hooks/linux/vmspace.h
-put 644 "$to/lib" build/lib/libvkckpt.a build/vkernel-hooks/linux/libvmspace.a
+put 644 "$to/include/vkckpt" include/vkckpt/*.h vkernel-hooks/linux/vmspace.h vkernel-hooks/sodium/sodium.h
+put 644 "$to/lib" build/lib/libvkckpt.a build/vkernel-hooks/linux/libvmspace.a \
+	build/vkernel-hooks/sodium/libvkckpt-sodium.a
 put 755 "$to/lib" build/lib/libvkckpt.so
 mv -f "$to/lib/libvkckpt.so" "$to/lib/libvkckpt.so.1"
 ln -sf libvkckpt.so.1 "$to/lib/libvkckpt.so"
 pc vkckpt "checkpoint and thaw of virtual kernels" -lvkckpt
+pc vkckpt-sodium "sealed and signed images with libsodium" "-lvkckpt-sodium -lsodium -lbsd" vkckpt
 pc vkckpt-vmspace "the vmspace(2) interface of DragonFly on Linux" "-lvmspace -pthread -no-pie"
 
 for page in man/*.[1-9]; do

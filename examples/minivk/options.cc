@@ -153,7 +153,6 @@ const option kLong[] = {
 	{"on-ckpt", 1, nullptr, kOnCkpt}, {"console", 1, nullptr, kConsole}, {"thaw", 1, nullptr, kThaw},
 	{"dry-run", 0, nullptr, kDryRun}, {"json", 0, nullptr, kJson}, {"clone", 2, nullptr, kClone}, {"help", 0, nullptr, kHelpOption}, {"version", 0, nullptr, kVersion},
 	{"chain", 1, nullptr, kChain}, {"parent", 1, nullptr, kParent}, {"workers", 1, nullptr, kWorkers}, {"codec", 1, nullptr, kCodec},
-	{"workers", 1, nullptr, kWorkers}, {"codec", 1, nullptr, kCodec},
 	{"seal-to", 1, nullptr, kSealTo}, {"seal-key", 1, nullptr, kSealKey}, {"no-seal", 0, nullptr, kNoSeal}, {"key", 1, nullptr, kKey},
 	{"passphrase", 0, nullptr, kPassphrase}, {"passphrase-fd", 1, nullptr, kPassphraseFd},
 	{"require-signature", 1, nullptr, kSignedBy}, {"signature", 1, nullptr, kSignature},

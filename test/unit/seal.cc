@@ -555,7 +555,7 @@ TEST_CASE("a signed image of another length, no signature, and leaves that canno
 	CHECK(read_bytes(longer, &good.table).reason == VKCKPT_R_TRAILING_DATA);
 	CHECK(open_reason(longer, &good.table) == VKCKPT_R_SIGNATURE_WRONG);
 	CHECK(read_bytes(shorter, &good.table).reason == VKCKPT_R_TRUNCATED);
-	CHECK(open_reason(shorter, &good.table) == VKCKPT_R_SIGNATURE_WRONG);
+	CHECK(open_reason(shorter, &good.table) == VKCKPT_R_TRUNCATED);
 	good.result = -ENOENT;
 	CHECK(read_bytes(image, &good.table).reason == VKCKPT_R_NOT_SIGNED);
 	good.result = -EBADMSG;
