@@ -1,5 +1,6 @@
 // suspend and checkpoint: the same request, but for what the vkernel does after the commit.
 #include "bin/command.h"
+#include "bin/find.h"
 #include "bin/request.h"
 #include "bin/text.h"
 
@@ -10,33 +11,6 @@
 #include <sys/stat.h>
 
 namespace tool {
-
-// The one vkernel meant, or false after saying why there is none.
-static bool find_one(const char *word, Entry *out)
-{
-	RunDirectory directory;
-	std::string problem;
-	if (!directory.open(&problem)) {
-		refuse("%s", problem.c_str());
-		return false;
-	}
-	std::vector<Entry> found = directory.find(word);
-	if (found.size() == 1) {
-		*out = std::move(found[0]);
-		return true;
-	}
-	if (found.empty()) {
-		refuse("%s: no running vkernel has this name or pid in %s (NOT_FOUND); nothing was sent; see `vkckpt list'",
-		    printable(word).c_str(), printable(directory.path()).c_str());
-		return false;
-	}
-	std::string pids;
-	for (const Entry &entry : found)
-		pids += (pids.empty() ? "" : ", ") + std::to_string(entry.words.pid);
-	refuse("%s: %zu vkernels have this name: pid %s (BAD_ARGUMENT); nothing was sent; name one by its pid",
-	    printable(word).c_str(), found.size(), pids.c_str());
-	return false;
-}
 
 static std::string place_of(const Entry &entry, const Outcome &outcome)
 {
@@ -106,7 +80,7 @@ static int tell(const Entry &entry, const Order &order, const Outcome &outcome)
 static int request(const Arguments &arguments, uint32_t action)
 {
 	Entry entry;
-	if (!find_one(arguments.operands[0], &entry))
+	if (!find_one(arguments.operands[0], "nothing was sent; ", &entry))
 		return kNo;
 	uint32_t flags = (arguments.ram_only ? VKCKPT_REQUEST_RAM_ONLY : 0) | (arguments.full ? VKCKPT_REQUEST_FULL : 0);
 	Order order{action, flags, arguments.timeout_s};

@@ -243,6 +243,7 @@ size_t memory_bytes(const struct vkckpt_config &c, const ImageShape &shape, unsi
 	bytes += Arena::room(c.vcpu_count * sizeof(Vcpu)) + c.vcpu_count * Arena::room(kGuardBytes + kVcpuStackBytes, 4096);
 	bytes += Arena::room(kGuardBytes + kCaptureStackBytes, 4096) + 2 * Arena::room(kPlanFrames);
 	bytes += Arena::room((c.device_count + 1) * sizeof(DiskStep)) + Arena::room(VKCKPT_MAX_RECORD, 4096);
+	bytes += HotSet::arena_bytes(c.segments, c.segment_count);
 	bytes += walk_scratch_bytes(largest_segment(c)) + ImageWriter::arena_bytes(shape);
 	bytes += Crew::arena_bytes(workers) + Arena::room(workers * sizeof(GroupBuilder));
 	bytes += (workers - 1) * GroupBuilder::arena_bytes() + Arena::room(workers * size_t{VKCKPT_CHUNK}, 4096);
@@ -293,6 +294,7 @@ void take_memory(struct vkckpt &ck, const struct vkckpt_config &c, const ImageSh
 	ck.frame_class = static_cast<uint8_t *>(arena.take(kPlanFrames));
 	ck.disk_steps = arena.take_array<DiskStep>(c.device_count + 1);
 	ck.record = static_cast<uint8_t *>(arena.take(VKCKPT_MAX_RECORD, 4096));
+	ck.hot.init(arena, c.segments, c.segment_count);
 	walk_scratch_init(ck.walk, arena, largest_segment(c));
 	ck.writer.init(arena, shape);
 	ck.crew.init(arena, workers);
@@ -507,6 +509,8 @@ void context_publish(struct vkckpt &ck)
 void context_destroy(struct vkckpt *ck)
 {
 	ck->crew.stop();
+	if (ck->fill)
+		ck->fill->end();
 	ck->run.withdraw();
 	if (ck->reserve_held) {
 		char path[VKCKPT_MAX_PATH + 16];

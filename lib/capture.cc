@@ -79,12 +79,16 @@ Status capture_precheck(struct vkckpt &ck)
 Status capture(struct vkckpt &ck)
 {
 	ImageFile file;
+	ck.fill_held = ck.fill && ck.fill->hold();
 	Status s = image_file_open(ck, file);
 	if (s.ok())
 		s = disks_freeze(ck, file);
 	if (s.ok())
 		s = write_image(ck, file);
 	ck.writer.drop_key();
+	if (ck.fill_held)
+		ck.fill->release();
+	ck.fill_held = false;
 	if (s.ok())
 		s = commit(ck, file);
 	if (!s.ok()) {

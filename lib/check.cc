@@ -22,13 +22,13 @@ Status refuse(uint32_t reason, const char *subject, int code = ENOTSUP, uint64_t
 
 Status check_arch(Thaw &t)
 {
-	uint32_t arch = t.reader.head().header().arch;
+	uint32_t arch = t.image->head().header().arch;
 	return arch == VKCKPT_ARCH_X86_64 ? success() : refuse(VKCKPT_R_ARCH_DIFFERS, "", ENOTSUP, arch);
 }
 
 Status check_host(Thaw &t)
 {
-	const struct vkckpt_f_host &then = t.reader.head().host();
+	const struct vkckpt_f_host &then = t.image->head().host();
 	VK_TRY(host_facts(&t.here));
 	VK_TRY(go_on(t, check_arch(t)));
 	if (then.page_bytes != t.here.page_bytes)
@@ -64,7 +64,7 @@ Status check_layout(const struct vkckpt_config &v, const struct vkckpt_f_identit
 Status check_vkernel(Thaw &t)
 {
 	const struct vkckpt_config &v = t.config->vkernel;
-	const struct vkckpt_f_identity &id = t.reader.head().identity();
+	const struct vkckpt_f_identity &id = t.image->head().identity();
 	char kind[64];
 	Text(kind, sizeof kind).add(id.program, text_length(id.program, sizeof id.program));
 	if (!v.program || !text_equal(v.program, kind))
@@ -75,13 +75,13 @@ Status check_vkernel(Thaw &t)
 
 bool in_ram_or_region(Thaw &t, uint64_t address)
 {
-	const struct vkckpt_f_header &h = t.reader.head().header();
+	const struct vkckpt_f_header &h = t.image->head().header();
 	for (uint32_t i = 0; i < h.segment_count; i++)
 		if (uint64_t start = h.segment[i].address + h.segment_skip[i];
 		    address - start <= h.segment[i].size_bytes - h.segment_skip[i] && address != start)
 			return true;
-	for (size_t i = 0; i < t.reader.head().count(VKCKPT_REC_REGION); i++) {
-		const struct vkckpt_f_region *r = t.reader.head().as<struct vkckpt_f_region>(VKCKPT_REC_REGION, i);
+	for (size_t i = 0; i < t.image->head().count(VKCKPT_REC_REGION); i++) {
+		const struct vkckpt_f_region *r = t.image->head().as<struct vkckpt_f_region>(VKCKPT_REC_REGION, i);
 		if (address - r->address <= r->size_bytes && address != r->address)
 			return true;
 	}
@@ -91,7 +91,7 @@ bool in_ram_or_region(Thaw &t, uint64_t address)
 // One record per vCPU, in order, of the kind that this program resumes.
 Status check_vcpus(Thaw &t)
 {
-	ImageHead &head = t.reader.head();
+	ImageHead &head = t.image->head();
 	uint32_t wanted = t.config->vkernel.resume_kind == VKCKPT_RESUME_CONTEXT ? VKCKPT_VCPU_CONTEXT : VKCKPT_VCPU_ENTRY;
 	uint32_t count = head.identity().vcpu_count;
 	if (count == 0 || count > VKCKPT_MAX_VCPUS || head.count(VKCKPT_REC_VCPU) != count)
@@ -119,7 +119,7 @@ Status check_vcpus(Thaw &t)
 
 Status check_name(Thaw &t)
 {
-	const char *clone = t.config->clone, *own = t.reader.head().identity().name;
+	const char *clone = t.config->clone, *own = t.image->head().identity().name;
 	t.clone = clone != nullptr;
 	Text name(t.name, sizeof t.name);
 	name.add(clone && *clone ? clone : own);
@@ -132,7 +132,7 @@ Status check_name(Thaw &t)
 
 Status check_devices(Thaw &t)
 {
-	ImageHead &head = t.reader.head();
+	ImageHead &head = t.image->head();
 	for (size_t i = 0; i < head.count(VKCKPT_REC_DEVICE); i++) {
 		const struct vkckpt_f_device *d = head.as<struct vkckpt_f_device>(VKCKPT_REC_DEVICE, i);
 		bool known = false;
@@ -156,6 +156,8 @@ Status check_devices(Thaw &t)
 Status check_memory(Thaw &t)
 {
 	struct stat st;
+	if (t.userfault >= 0)	// takes what is touched
+		return success();
 	if (sys_fstat(t.fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return success();
 	if ((uint64_t)st.st_size > host_memory_available())

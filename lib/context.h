@@ -9,6 +9,8 @@
 #include "lib/arena.h"
 #include "lib/atomic.h"
 #include "lib/crew.h"
+#include "lib/fill.h"
+#include "lib/hot.h"
 #include "lib/image_writer.h"
 #include "lib/lineage.h"
 #include "lib/replace.h"
@@ -98,6 +100,8 @@ struct vkckpt {
 	vk::Birth birth;
 	bool image_fd_used;
 	bool thawed;				// its vCPUs may resume
+	vk::Fill *fill;				// a lazy thaw; also when it is complete
+	vk::Status not_lazy;			// a thaw was to be lazy and was not: why
 
 	// memory of captures
 	vk::Vcpu *vcpus;
@@ -106,12 +110,14 @@ struct vkckpt {
 	vk::DiskStep *disk_steps;		// one per device
 	uint8_t *record;			// VKCKPT_MAX_RECORD, for payloads
 	vk::WalkScratch walk;
+	vk::HotSet hot;
 	vk::ImageWriter writer;
 	vk::Crew crew;
 	vk::GroupBuilder *builders;		// of workers 1, 2 ...; worker 0 has the writer's own
 	uint8_t *copies;			// VKCKPT_CHUNK for each worker, for chunks of regions
 	vk::PlanChunk *plan;			// room for every chunk there is
-	uint64_t plan_count;
+	uint64_t plan_count, plan_hot;		// the first plan_hot of them are written first
+	bool fill_held;				// a lazy thaw is not complete: what is missing in RAM is in its image
 	vk::Lineage *lineage;			// null: this vkernel keeps no chain
 	vk::RunEntry run;
 	int reserve_held;			// config.reserve_image: the reserve file lies there

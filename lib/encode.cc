@@ -19,6 +19,7 @@ constexpr uint64_t kTake = 8;	// chunks, half a MiB: the last worker is never la
 
 struct Encoding {
 	struct vkckpt *ck;
+	uint64_t end;			// of the part of the plan that is written now
 	Atomic<uint64_t> next;		// chunk of the plan
 	Atomic<uint32_t> stopped;	// the first failure ends it for all
 	Lock lock;
@@ -38,6 +39,8 @@ void stop(Encoding &e, const Status &why)
 
 bool write(Encoding &e, GroupBuilder &builder)
 {
+	if (builder.empty())		// it may still be wanted, for the next part
+		return !e.stopped.load();
 	builder.complete();
 	e.lock.take();
 	if (!e.stopped.load())
@@ -86,6 +89,18 @@ const void *memory_of(struct vkckpt &ck, unsigned number, const PlanChunk &p)
 	return copy;
 }
 
+// Of a lazy thaw nothing of this chunk has come yet: what its image stores is taken over as it is. Not where content hashes are kept, and not
+// if something in it is secret by now.
+const struct vkckpt_f_chunk *untouched(const struct vkckpt &ck, const PlanChunk &p)
+{
+	if (!ck.fill_held || ck.lineage || p.object >= VKCKPT_OBJECT_REGION)
+		return nullptr;
+	uint64_t at = uint64_t{p.chunk} * VKCKPT_CHUNK;
+	if (wipe_secrets(ck, static_cast<const uint8_t *>(ck.segments[p.object].address) + at, VKCKPT_CHUNK, nullptr))
+		return nullptr;
+	return ck.fill->untouched(p.object, p.chunk, p.mask);
+}
+
 bool encode(Encoding &e, unsigned number, uint64_t first, uint64_t end)
 {
 	GroupBuilder &builder = builder_of(*e.ck, number);
@@ -94,11 +109,19 @@ bool encode(Encoding &e, unsigned number, uint64_t first, uint64_t end)
 		if (!builder.room() && !write(e, builder))
 			return false;
 		ChunkSource source;
-		source.base = memory_of(*e.ck, number, p);
 		source.chunk = p.chunk;
 		source.object = p.object;
 		source.mask = p.mask;
 		source.page_class = p.page_class;
+		const struct vkckpt_f_chunk *old = untouched(*e.ck, p);
+		if (old) {
+			if (Status s = builder.add_copy(source, *old, e.ck->fill->image()); !s.ok()) {
+				stop(e, s);
+				return false;
+			}
+			continue;
+		}
+		source.base = memory_of(*e.ck, number, p);
 		builder.add(source);
 	}
 	return true;
@@ -112,16 +135,26 @@ void work(void *arg, unsigned number)
 		if (request_cancelled(ck))
 			return stop(e, fail(ECANCELED, VKCKPT_R_CANCELLED, "capture: write"));
 		uint64_t first = e.next.fetch_add(kTake);
-		if (first >= ck.plan_count)
+		if (first >= e.end)
 			break;
 		if (number == 0) {
 			hear_requests(ck);
 			ck.run.progress(first * VKCKPT_CHUNK, ck.plan_count * VKCKPT_CHUNK);
 		}
-		if (!encode(e, number, first, first + kTake < ck.plan_count ? first + kTake : ck.plan_count))
+		if (!encode(e, number, first, first + kTake < e.end ? first + kTake : e.end))
 			return;
 	}
 	(void)write(e, builder_of(ck, number));	// what is left; a failure is kept in e
+}
+
+// Every group of this part stands in the image before those of the next.
+void write_part(Encoding &e, uint64_t first, uint64_t end)
+{
+	if (first == end || e.stopped.load())
+		return;
+	e.next.store(first);
+	e.end = end;
+	e.ck->crew.run(work, &e);
 }
 
 }  // namespace
@@ -138,7 +171,9 @@ Status write_ram(struct vkckpt &ck)
 		builder_of(ck, i).set_seal(ck.writer.seal());
 		builder_of(ck, i).set_content(ck.lineage != nullptr, ck.lineage ? &ck.lineage->hashes : nullptr);
 	}
-	ck.crew.run(work, &e);
+	write_part(e, 0, ck.plan_hot);
+	ck.writer.stats().hot_end = ck.plan_hot ? ck.writer.bytes_written() : 0;
+	write_part(e, ck.plan_hot, ck.plan_count);
 	if (!e.stopped.load())
 		ck.run.progress(ck.plan_count * VKCKPT_CHUNK, ck.plan_count * VKCKPT_CHUNK);
 	return e.failure;

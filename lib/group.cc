@@ -3,6 +3,7 @@
 
 #include "lib/codec.h"
 #include "lib/digest.h"
+#include "lib/image_file.h"
 #include "lib/parent.h"
 
 namespace vk {
@@ -70,6 +71,23 @@ void GroupBuilder::add(const ChunkSource &source)
 	stored = static_cast<uint16_t>(stored & ~same);
 	if (stored != 0)
 		add_stored(source, stored);
+	count(source, zero, same);
+}
+
+// The image that gives the bytes holds frames that are not zero.
+Status GroupBuilder::add_copy(const ChunkSource &source, const struct vkckpt_f_chunk &stored, const OpenImage &image)
+{
+	VK_CHECK(room() && !complete_ && source.mask != 0 && source.mask == stored.mask);
+	size_t start = begin_stored(image.plain_stored(stored));
+	VK_TRY(image.read_stored(stored, data_ + start));
+	struct vkckpt_f_chunk &chunk = descriptor(source, stored.mask, stored.codec);
+	place(chunk, start, image.plain_stored(stored));
+	count(source, 0, 0);
+	return success();
+}
+
+void GroupBuilder::count(const ChunkSource &source, uint16_t zero, uint16_t same)
+{
 	for (unsigned f = 0; f < VKCKPT_CHUNK_FRAMES; f++)
 		if (source.mask & 1u << f) {
 			unsigned c = source.page_class ? source.page_class[f] : 0u;
@@ -77,8 +95,17 @@ void GroupBuilder::add(const ChunkSource &source)
 		}
 	frames_in_ += mask_count(source.mask);
 	frames_zero_ += mask_count(zero);
+	frames_stored_ += mask_count(source.mask) - mask_count(zero) - mask_count(same);
 	frames_parent_ += mask_count(same);
-	frames_stored_ += mask_count(stored);
+}
+
+// Where the next stored bytes begin: up to room_bytes of them.
+size_t GroupBuilder::begin_stored(size_t room_bytes)
+{
+	size_t start = (data_bytes_ + 15) & ~size_t{15};
+	VK_CHECK(start + room_bytes + VKCKPT_TAG_BYTES <= kDataRoom);
+	__builtin_memset(data_ + data_bytes_, 0, start - data_bytes_);
+	return start;
 }
 
 struct vkckpt_f_chunk &GroupBuilder::descriptor(const ChunkSource &source, uint16_t mask, uint8_t codec)
@@ -112,9 +139,7 @@ void GroupBuilder::add_stored(const ChunkSource &source, uint16_t mask)
 		frames = scratch_;
 	}
 	size_t bytes = mask_count(mask) * size_t{VKCKPT_FRAME};
-	size_t start = (data_bytes_ + 15) & ~size_t{15};
-	VK_CHECK(start + bytes + VKCKPT_TAG_BYTES <= kDataRoom);
-	__builtin_memset(data_ + data_bytes_, 0, start - data_bytes_);
+	size_t start = begin_stored(bytes);
 	size_t stored = codec_ == VKCKPT_CODEC_LZ4 ? lz4_encode(lz4_state_, frames, bytes, data_ + start, bytes - 1) : 0;
 	struct vkckpt_f_chunk &chunk = descriptor(source, mask, stored ? VKCKPT_CODEC_LZ4 : VKCKPT_CODEC_RAW);
 	if (stored == 0) {
@@ -153,9 +178,7 @@ void GroupBuilder::add_encoded(const struct vkckpt_f_chunk &c, const void *bytes
 		return;
 	}
 	frames_stored_ += mask_count(c.mask);
-	size_t start = (data_bytes_ + 15) & ~size_t{15};
-	VK_CHECK(start + stored_bytes + VKCKPT_TAG_BYTES <= kDataRoom);
-	__builtin_memset(data_ + data_bytes_, 0, start - data_bytes_);
+	size_t start = begin_stored(stored_bytes);
 	__builtin_memcpy(data_ + start, bytes, stored_bytes);
 	place(chunk, start, stored_bytes);
 }

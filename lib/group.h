@@ -11,6 +11,7 @@
 
 namespace vk {
 
+class OpenImage;
 class ParentHashes;
 
 // Frames to be written, at their places: frame f of the chunk at base + f * 4096. They may not change during the call; who
@@ -40,6 +41,9 @@ public:
 	void add(const ChunkSource &);
 	// A chunk of another image: its descriptor, and its stored bytes in clear; kept as they are, sealed if this image is.
 	void add_encoded(const struct vkckpt_f_chunk &, const void *stored, size_t stored_bytes);
+	// The same for a chunk that another image has stored, with just the frames of the source's mask: its stored bytes are checked and taken
+	// over as they are. base is not looked at. Only when there is room(). An error: that image cannot be read, or is damaged.
+	Status add_copy(const ChunkSource &, const struct vkckpt_f_chunk &stored, const OpenImage &);
 	bool room() const { return count_ + 3 <= VKCKPT_GROUP_CHUNKS && data_bytes_ < kFullBytes; }
 	bool empty() const { return count_ == 0; }
 	uint64_t frames_in() const { return frames_in_; }	// of all chunks since clear
@@ -53,6 +57,8 @@ private:
 	void add_parent(const ChunkSource &, uint16_t mask);
 	void add_stored(const ChunkSource &, uint16_t mask);
 	void place(struct vkckpt_f_chunk &, size_t start, size_t stored);
+	size_t begin_stored(size_t room_bytes);
+	void count(const ChunkSource &, uint16_t zero, uint16_t same);
 	struct vkckpt_f_chunk &descriptor(const ChunkSource &, uint16_t mask, uint8_t codec);
 
 	struct vkckpt_f_chunk *chunk_ = nullptr;	// offsets relative to the data

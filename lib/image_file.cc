@@ -140,6 +140,12 @@ Status OpenImage::read_entries()
 	VK_TRY(index_arena_.map(Arena::room(record.payload_bytes), Prefault::no));
 	uint8_t *payload = static_cast<uint8_t *>(index_arena_.take(record.payload_bytes));
 	VK_TRY(read_record_payload(offset, record, payload));
+	uint8_t rest[VKCKPT_BLOCK];		// up to the trailer: zeros
+	uint64_t end = (offset + sizeof record + record.payload_bytes + 15) & ~uint64_t{15};
+	VK_TRY(read_at(rest, end < trailer_offset ? trailer_offset - end : 0, end));
+	for (uint64_t i = 0; end + i < trailer_offset; i++)
+		if (rest[i] != 0)
+			return image_damaged("padding", end + i);
 	const struct vkckpt_f_index &index = *reinterpret_cast<const struct vkckpt_f_index *>(payload);
 	index_count_ = (plain_payload(record, features()) - sizeof index) / sizeof(struct vkckpt_f_chunk);
 	index_ = reinterpret_cast<struct vkckpt_f_chunk *>(payload + sizeof index);

@@ -70,8 +70,9 @@ bool all_free(const uint8_t *state)
 	return half[0] == 0x0101010101010101 && half[1] == half[0];
 }
 
-// The live frames of the chunk that begins at frame `first`; those left out are counted.
-uint16_t live_mask(struct vkckpt &ck, Extents &extents, uint64_t skip, uint64_t first, uint64_t end, const uint8_t *state)
+// The live frames of the chunk that begins at frame `first`; those left out are counted. kept: frames that are still in the image of a lazy
+// thaw, or came from there while we look.
+uint16_t live_mask(struct vkckpt &ck, Extents &extents, uint64_t skip, uint64_t first, uint64_t end, const uint8_t *state, uint16_t kept)
 {
 	struct vkckpt_f_stats &stats = ck.writer.stats();
 	uint16_t mask = 0;
@@ -83,7 +84,7 @@ uint16_t live_mask(struct vkckpt &ck, Extents &extents, uint64_t skip, uint64_t 
 			stats.frames_free++;
 		else if (state[f] == VKCKPT_FRAME_SECRET)
 			stats.frames_secret++;
-		else if (!extents.touched(first + f))
+		else if (!extents.touched(first + f) && !(kept & 1u << f))
 			stats.frames_hole++;
 		else
 			mask |= (uint16_t)(1u << f);
@@ -91,9 +92,14 @@ uint16_t live_mask(struct vkckpt &ck, Extents &extents, uint64_t skip, uint64_t 
 	return mask;
 }
 
-void add(struct vkckpt &ck, uint64_t chunk, unsigned object, uint16_t mask, const uint8_t *page_class)
+// A hot one goes in front of the others; the place of the first of them is filled from there to the end.
+void add(struct vkckpt &ck, uint64_t chunk, unsigned object, uint16_t mask, const uint8_t *page_class, bool hot)
 {
-	PlanChunk &p = ck.plan[ck.plan_count++];
+	if (hot)
+		ck.plan[ck.plan_count] = ck.plan[ck.plan_hot];
+	PlanChunk &p = ck.plan[hot ? ck.plan_hot : ck.plan_count];
+	ck.plan_count++;
+	ck.plan_hot += hot;
 	p.chunk = (uint32_t)chunk;
 	p.object = (uint16_t)object;
 	p.mask = mask;
@@ -116,9 +122,12 @@ void plan_segment(struct vkckpt &ck, unsigned number)
 				ck.writer.stats().frames_free += VKCKPT_CHUNK_FRAMES;
 				continue;
 			}
-			uint16_t mask = live_mask(ck, extents, skip, first + at, frames, ck.frame_state + at);
+			const uint8_t *state = ck.frame_state + at, *page_class = ck.frame_class + at;
+			uint64_t chunk = (first + at) / VKCKPT_CHUNK_FRAMES;
+			uint16_t kept = ck.fill_held ? ck.fill->frames_of(number, chunk) : uint16_t{0};
+			uint16_t mask = live_mask(ck, extents, skip, first + at, frames, state, kept);
 			if (mask)
-				add(ck, (first + at) / VKCKPT_CHUNK_FRAMES, number, mask, ck.frame_class + at);
+				add(ck, chunk, number, mask, page_class, ck.hot.wants(number, chunk, mask, state, page_class));
 		}
 	}
 }
@@ -131,7 +140,7 @@ void plan_region(struct vkckpt &ck, unsigned number)
 	for (uint64_t first = 0; first < frames; first += VKCKPT_CHUNK_FRAMES) {
 		uint64_t left = frames - first;
 		uint16_t mask = left < VKCKPT_CHUNK_FRAMES ? (uint16_t)((1u << left) - 1) : (uint16_t)0xffff;
-		add(ck, first / VKCKPT_CHUNK_FRAMES, VKCKPT_OBJECT_REGION + number, mask, ck.frame_class);
+		add(ck, first / VKCKPT_CHUNK_FRAMES, VKCKPT_OBJECT_REGION + number, mask, ck.frame_class, true);
 	}
 }
 
@@ -139,11 +148,11 @@ void plan_region(struct vkckpt &ck, unsigned number)
 
 void plan_ram(struct vkckpt &ck)
 {
-	ck.plan_count = 0;
-	for (unsigned i = 0; i < ck.config.segment_count; i++)
-		plan_segment(ck, i);
+	ck.plan_count = ck.plan_hot = 0;
 	for (unsigned i = 0; i < ck.config.region_count; i++)
 		plan_region(ck, i);
+	for (unsigned i = 0; i < ck.config.segment_count; i++)
+		plan_segment(ck, i);
 }
 
 }  // namespace vk

@@ -6,12 +6,15 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/crew.h"
 #include "lib/export.h"
 #include "lib/disks.h"
 #include "lib/signals.h"
 #include "lib/sys.h"
 #include "lib/text.h"
 #include "lib/thaw_state.h"
+
+inline void *operator new(size_t, void *place) noexcept { return place; }	// <new> is libstdc++'s
 
 namespace vk {
 namespace {
@@ -39,6 +42,9 @@ Status open_image(Thaw &t)
 			return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "thaw: config", "classes", i);
 	if (c.vkernel.parent_path)
 		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "thaw: config", "vkernel.parent_path: the image itself is the parent");
+	if (c.lazy & ~(uint32_t)(VKCKPT_LAZY | VKCKPT_LAZY_REQUIRED | VKCKPT_LAZY_ON_DEMAND) ||
+	    (c.lazy && !(c.lazy & VKCKPT_LAZY)))
+		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "thaw: config", "lazy", c.lazy);
 	if (armed_vkernel())
 		return fail(EEXIST, VKCKPT_R_BUSY, "thaw");
 	t.fd = c.fd;
@@ -51,12 +57,17 @@ Status open_image(Thaw &t)
 	}
 	if (c.vkernel.workers > VKCKPT_MAX_WORKERS)
 		return fail(ENOBUFS, VKCKPT_R_LIMIT, "thaw: config", "workers", c.vkernel.workers);
-	VK_TRY(named(t.reader.open(t.fd, Crew::workers_for(c.vkernel.workers)), c));
+	VK_TRY(t.image_memory.map(Arena::room(sizeof(OpenImage)), Prefault::no));
+	t.image = new (t.image_memory.take(sizeof(OpenImage))) OpenImage();
+	VK_TRY(named(thaw_choose(t), c));
+	VK_TRY(named(t.image->open(t.fd, Crew::workers_for(c.vkernel.workers)), c));
 	if (c.crypto)
-		VK_TRY(named(t.reader.use(*c.crypto, c.path), c));
-	VK_TRY(named(t.reader.read_head(), c));
-	t.reader.set_chain(&t.chain);
-	return go_on(t, named(t.chain.open(t.reader.head(), c.path, t.fd, c.parent_path, c.crypto), c));
+		VK_TRY(named(t.image->use(*c.crypto, c.path), c));
+	VK_TRY(named(t.image->read_head(), c));
+	VK_TRY(named(thaw_choose_again(t), c));
+	t.image->set_chain(&t.chain);
+	t.image->reader().set_chain(&t.chain);
+	return go_on(t, named(t.chain.open(t.image->head(), c.path, t.fd, c.parent_path, c.crypto), c));
 }
 
 // Gives back all that could be taken until the point of no return.
@@ -64,7 +75,9 @@ void undo(Thaw &t)
 {
 	if (t.ck) {
 		disks_revert(*t.ck);
-		context_destroy(t.ck);
+		context_destroy(t.ck);		// ends the fill
+	} else if (t.fill) {
+		t.fill->end();
 	}
 	t.ck = nullptr;
 	thaw_close_devices(t);
@@ -75,8 +88,14 @@ void undo(Thaw &t)
 void close_image(Thaw &t)
 {
 	t.chain.close();
-	t.reader.close();
 	t.clone_disks.close();
+	if (t.fill)		// has all of it
+		return;
+	if (t.image)
+		t.image->close();
+	t.image_memory.release();
+	if (t.userfault >= 0)
+		sys_close(t.userfault);
 	if (t.own_fd)
 		sys_close(t.fd);
 	t.own_fd = false;
@@ -127,6 +146,7 @@ void start(Thaw &t)
 		if (t.devices[i].device_class->attach)
 			t.devices[i].device_class->attach(t.devices[i].device);
 	thaw_set_clocks(t);
+	thaw_tell_fill(t);
 	context_publish(*t.ck);
 	SignalAction action;
 	if (sys_sigaction(VKCKPT_SIGTHAW, nullptr, &action) == 0 && (uintptr_t)action.handler > 1)	// not SIG_DFL, SIG_IGN
@@ -153,6 +173,7 @@ int thaw(const struct vkckpt_thaw_config *config, struct vkckpt **out, struct vk
 {
 	Thaw t;
 	t.config = config;
+	t.began_ns = sys_clock_ns(CLOCK_MONOTONIC);
 	Status s = prepare(t);
 	bool dry = s.ok() && config->dry_run;
 	bool own_data = true;		// the caller's .data and .bss are still those of this process

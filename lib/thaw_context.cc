@@ -13,9 +13,9 @@ namespace {
 // What the image says takes the place of what the caller cannot know.
 struct vkckpt_config vkernel_config(Thaw &t)
 {
-	const struct vkckpt_f_identity &id = t.reader.head().identity();
+	const struct vkckpt_f_identity &id = t.image->head().identity();
 	struct vkckpt_config c = t.config->vkernel;
-	bool in_chain = t.reader.head().shape().incremental();
+	bool in_chain = t.image->head().shape().incremental();
 	if (!c.image_path && c.image_fd < 0) {
 		if (!t.config->path || t.clone)
 			Text(t.default_image, sizeof t.default_image).add(t.name).add(".ckpt");
@@ -43,7 +43,7 @@ void take_contexts(Thaw &t)
 	if (t.config->vkernel.resume_kind != VKCKPT_RESUME_CONTEXT)
 		return;
 	for (uint32_t i = 0; i < t.ck->config.vcpu_count; i++) {
-		const uint8_t *record = static_cast<const uint8_t *>(t.reader.head().record(VKCKPT_REC_VCPU, i));
+		const uint8_t *record = static_cast<const uint8_t *>(t.image->head().record(VKCKPT_REC_VCPU, i));
 		memcpy(&t.ck->vcpus[i].context, record + sizeof(struct vkckpt_f_vcpu), sizeof(struct vkckpt_f_context));
 	}
 }
@@ -65,9 +65,9 @@ void vmspace_of(const void *record, struct vkckpt_vmspace *out)
 // warning in the run directory.
 void go_on_with_chain(Thaw &t)
 {
-	if (!t.ck->lineage || !t.config->path || !t.reader.head().shape().incremental())
+	if (!t.ck->lineage || !t.config->path || !t.image->head().shape().incremental())
 		return;
-	Status s = lineage_adopt(*t.ck->lineage, t.config->path, t.reader.head().shape(), t.config->crypto);
+	Status s = lineage_adopt(*t.ck->lineage, t.config->path, t.image->head().shape(), t.config->crypto);
 	if (!s.ok())
 		t.ck->run.words()->warning_reason = s.reason;
 }
@@ -76,7 +76,7 @@ void go_on_with_chain(Thaw &t)
 
 Status thaw_make_context(Thaw &t)
 {
-	const struct vkckpt_f_identity &id = t.reader.head().identity();
+	const struct vkckpt_f_identity &id = t.image->head().identity();
 	Birth birth = {};
 	birth.vkernel_id = id.vkernel_id;
 	birth.thaw_count = id.thaw_count + 1;
@@ -94,6 +94,8 @@ Status thaw_make_context(Thaw &t)
 		return fail_host((int)-r, "thaw: getrandom");
 	struct vkckpt_config c = vkernel_config(t);
 	VK_TRY(context_make(c, birth, &t.ck));
+	t.ck->fill = t.fill;
+	t.ck->not_lazy = t.not_lazy;
 	t.ck->thawed = true;
 	go_on_with_chain(t);
 	take_contexts(t);
@@ -114,7 +116,7 @@ Status thaw_ram_ready(Thaw &t)
 Status thaw_make_vmspaces(Thaw &t)
 {
 	struct vkckpt_hooks &hooks = t.ck->hooks;
-	ImageHead &head = t.reader.head();
+	ImageHead &head = t.image->head();
 	for (size_t i = 0; hooks.vmspace_make && i < head.count(VKCKPT_REC_VMSPACE); i++) {
 		struct vkckpt_vmspace v;
 		vmspace_of(head.record(VKCKPT_REC_VMSPACE, i), &v);
@@ -127,7 +129,7 @@ Status thaw_make_vmspaces(Thaw &t)
 
 void thaw_set_clocks(Thaw &t)
 {
-	const struct vkckpt_f_host &then = t.reader.head().host();
+	const struct vkckpt_f_host &then = t.image->head().host();
 	t.info.realtime_gap_ns = (int64_t)(sys_clock_ns(CLOCK_REALTIME) - then.realtime_ns);
 	t.info.monotonic_then_ns = then.monotonic_ns;
 	t.info.monotonic_now_ns = sys_clock_ns(CLOCK_MONOTONIC);

@@ -55,7 +55,7 @@ Status open_device(Thaw &t, const struct vkckpt_f_device &d, const struct vkckpt
 
 Status thaw_open_devices(Thaw &t)
 {
-	ImageHead &head = t.reader.head();
+	ImageHead &head = t.image->head();
 	for (size_t i = 0; t.clone && i < head.count(VKCKPT_REC_DEVICE); i++)
 		VK_TRY(t.clone_disks.add(*head.sources()[i], t.name, t.config->dry_run != 0));
 	for (size_t i = 0; i < head.count(VKCKPT_REC_DEVICE); i++)

@@ -107,11 +107,11 @@ Status make_staging(Thaw &t, uint32_t i)
 
 Status thaw_reserve(Thaw &t)
 {
-	const struct vkckpt_f_header &header = t.reader.head().header();
+	const struct vkckpt_f_header &header = t.image->head().header();
 	for (uint32_t i = 0; i < header.segment_count; i++)
 		VK_TRY(go_on(t, reserve_segment(t, i, header.segment[i], header.segment_skip[i])));
-	for (uint32_t i = 0; i < t.reader.head().count(VKCKPT_REC_REGION); i++)
-		VK_TRY(go_on(t, reserve_region(t, i, *t.reader.head().as<struct vkckpt_f_region>(VKCKPT_REC_REGION, i))));
+	for (uint32_t i = 0; i < t.image->head().count(VKCKPT_REC_REGION); i++)
+		VK_TRY(go_on(t, reserve_region(t, i, *t.image->head().as<struct vkckpt_f_region>(VKCKPT_REC_REGION, i))));
 	return success();
 }
 
@@ -121,11 +121,15 @@ Status thaw_load(Thaw &t)
 		VK_TRY(make_ram(t, i));
 	for (uint32_t i = 0; i < t.region_count; i++)
 		VK_TRY(make_staging(t, i));
+	if (t.userfault >= 0)
+		return thaw_begin_fill(t);
 	ChunkTarget target;
 	target.arg = &t;
 	target.base = chunk_place;
 	target.populate = true;
-	return t.reader.read_ram(target);
+	VK_TRY(t.image->reader().read_ram(target));
+	t.loaded_ns = sys_clock_ns(CLOCK_MONOTONIC);
+	return success();
 }
 
 void thaw_unmap(Thaw &t)

@@ -7,7 +7,8 @@
 #include "lib/chain.h"
 #include "lib/clone.h"
 #include "lib/context.h"
-#include "lib/image_reader.h"
+#include "lib/fill.h"
+#include "lib/image_file.h"
 
 namespace vk {
 
@@ -16,7 +17,12 @@ struct Thaw {
 	bool clone = false;
 	int fd = -1;
 	bool own_fd = false;
-	ImageReader reader;
+	OpenImage *image = nullptr;			// in image_memory
+	Arena image_memory;
+	uint64_t began_ns = 0, loaded_ns = 0;		// CLOCK_MONOTONIC
+	int userfault = -1;				// for a lazy thaw; -1: eager
+	Status not_lazy;				// why it is eager, though asked to be lazy
+	Fill *fill = nullptr;				// a lazy thaw; owns image, image_memory, fd and userfault
 	Chain chain;					// what the image is built on
 	struct vkckpt_f_host here;
 
@@ -47,8 +53,13 @@ Status thaw_check(Thaw &);
 Status go_on(Thaw &, const Status &);
 // thaw_memory.cc
 Status thaw_reserve(Thaw &);		// the addresses of RAM and regions
-Status thaw_load(Thaw &);		// RAM and the regions' content; the whole image is verified when it succeeds
+Status thaw_load(Thaw &);		// RAM and the regions' content; the whole image is verified when it succeeds, but for a lazy thaw's RAM
 void thaw_unmap(Thaw &);
+// thaw_lazy.cc
+Status thaw_choose(Thaw &);		// lazy or eager, before the image is read
+Status thaw_choose_again(Thaw &);	// with its head read
+Status thaw_begin_fill(Thaw &);		// in place of reading RAM: regions and hot chunks are loaded, the rest comes when it is touched
+void thaw_tell_fill(Thaw &);		// to the run directory, before the vkernel is published
 // thaw_devices.cc
 Status thaw_open_devices(Thaw &);
 void thaw_close_devices(Thaw &);

@@ -21,6 +21,15 @@ Status check_vmspace(const struct vkckpt &ck, struct vkckpt_vmspace &v)
 	return success();
 }
 
+struct Place { struct vkckpt *ck; uint32_t segment; };
+
+void note_run(void *arg, const WalkRun &run)
+{
+	Place &place = *static_cast<Place *>(arg);
+	if (run.flags & kWalkAccessed)
+		place.ck->hot.accessed(place.segment, run.frame, run.frame_count);
+}
+
 Status write_vmspace(struct vkckpt &ck, const PageTableFormat *format, const struct vkckpt_vmspace &v)
 {
 	struct vkckpt_f_vmspace record;
@@ -33,7 +42,11 @@ Status write_vmspace(struct vkckpt &ck, const PageTableFormat *format, const str
 	for (uint32_t i = 0; format && i < v.mapping_count; i++) {
 		const struct vkckpt_segment &segment = ck.segments[v.mapping[i].segment];
 		ck.walk.first_frame = segment.skip_bytes / VKCKPT_FRAME;
-		walk_mapping(*format, segment.address, segment.size_bytes, v.mapping[i], ck.walk, WalkVisitor(), counts);
+		Place place = { &ck, v.mapping[i].segment };
+		WalkVisitor visitor;
+		visitor.arg = &place;
+		visitor.run = note_run;
+		walk_mapping(*format, segment.address, segment.size_bytes, v.mapping[i], ck.walk, visitor, counts);
 	}
 	walk_fill(record, counts);
 	return ck.writer.record(VKCKPT_REC_VMSPACE, &record, sizeof record, v.mapping, v.mapping_count * sizeof v.mapping[0]);
@@ -43,6 +56,7 @@ Status write_vmspace(struct vkckpt &ck, const PageTableFormat *format, const str
 
 Status write_vmspaces(struct vkckpt &ck)
 {
+	ck.hot.clear();
 	if (!ck.hooks.vmspace_next)
 		return success();
 	const PageTableFormat *format = pagetable_format(ck.config.pagetable_format);

@@ -1,5 +1,6 @@
 // Boot: RAM, the kernel's root object, the file system, the first process.
 #include "boot.h"
+#include "ckpt.h"
 
 #include <cerrno>
 #include <cstdarg>
@@ -62,6 +63,7 @@ void boot_engine(int ram_fd, uint64_t ram_bytes, unsigned cpus)
 		fail("cannot run guests on this host: %s", strerror(errno));
 	if (fallback)
 		host_log("%s", fallback);
+	vmspace_host_fill([](void *, uint64_t offset, uint64_t bytes) { ckpt_fill(offset, bytes); }, nullptr);
 	host_cpus_init(cpus);
 	kernel().ram_fd = ram_fd;
 }

@@ -33,12 +33,16 @@ void hook_frame_states(void *, unsigned, uint64_t first, unsigned count, uint8_t
 	static constexpr uint8_t kClass[] = {VKCKPT_CLASS_FREE, VKCKPT_CLASS_KERNEL, VKCKPT_CLASS_PAGETABLE,
 	    VKCKPT_CLASS_ANON, VKCKPT_CLASS_CACHE, VKCKPT_CLASS_ANON};
 	const MemState &m = *kernel().mem;
+	// Of the table of frames, which grows with RAM, a thaw needs only what it touches.
+	const Frame table = (reinterpret_cast<uintptr_t>(m.frame) - kRamBase) / kPage + 1;
+	const Frame table_end = (reinterpret_cast<uintptr_t>(m.frame + m.frame_count) - kRamBase) / kPage;
 	const Frame end = first + count;
 	Frame f = first;
 	unsigned order = 0;
 	auto set = [&](Frame until, FrameUse use) {
 		for (; f < until && f < end; f++) {
-			state[f - first] = use == FrameUse::kFree ? VKCKPT_FRAME_FREE : use == FrameUse::kSecret ? VKCKPT_FRAME_SECRET : VKCKPT_FRAME_LIVE;
+			state[f - first] = use == FrameUse::kFree ? VKCKPT_FRAME_FREE : use == FrameUse::kSecret ? VKCKPT_FRAME_SECRET
+			    : f >= table && f < table_end ? VKCKPT_FRAME_COLD : VKCKPT_FRAME_LIVE;
 			page_class[f - first] = kClass[unsigned(use)];
 		}
 	};
@@ -259,6 +263,7 @@ int ckpt_thaw(const Options &o)
 	c.overrides = o.overrides.data();
 	c.override_count = o.overrides.size();
 	c.dry_run = o.dry_run;
+	c.lazy = o.lazy;
 	c.clone = o.clone;
 	c.parent_path = o.parent;
 	Seals seals = seals_of(o);
@@ -279,7 +284,17 @@ int ckpt_thaw(const Options &o)
 		fprintf(stderr, "minivk: %s\n", err.message);
 	if (result == 0 && o.clone)
 		host_log("clone %s of %s", vkckpt_name(armed), o.thaw);
+	struct vkckpt_fill_info fill = {};
+	fill.size = sizeof fill;
+	if (result == 0 && o.lazy && vkckpt_fill_status(armed, &fill) == 0 && fill.not_lazy.code)
+		host_log("%s; all of the memory was loaded before the guest ran", fill.not_lazy.message);
 	return result < 0 ? 1 : -1;
+}
+
+void ckpt_fill(uint64_t offset, uint64_t bytes)
+{
+	if (armed)	// not while RAM is being made: no guest has run yet
+		(void)vkckpt_fill(armed, 0, offset, bytes);
 }
 
 void ckpt_resume(unsigned cpu) { (void)vkckpt_resume(armed, cpu); }

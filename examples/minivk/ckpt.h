@@ -16,6 +16,7 @@ int ckpt_thaw(const Options &);
 void ckpt_open_disk(const Options &);	// -r: before the guest's drivers look for it
 void ckpt_end(bool suspended);		// the vkernel has halted or was suspended
 int ckpt_safe_point(unsigned cpu);	// enum vkckpt_verdict
+void ckpt_fill(uint64_t offset, uint64_t bytes);	// before RAM is mapped elsewhere: a lazy thaw brings that part of it first
 void ckpt_resume(unsigned cpu);		// first thing of each vCPU after a thaw
 
 }  // namespace minivk

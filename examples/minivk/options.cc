@@ -24,7 +24,7 @@ const char kUsage[] =
     "              [--chain N|off] [--parent FILE] [--workers N] [--codec lz4|raw] [--seal-to PUB|--seal-key FILE]\n"
     "              [--] [program args...]\n"
     "       minivk --thaw FILE [--clone[=NAME]] [-o device.key=value]... [--parent FILE]\n"
-    "              [--dry-run [--json]] [--chain N|off] [--workers N] [--codec lz4|raw]\n"
+    "              [--lazy[=required][,demand]] [--dry-run [--json]] [--chain N|off] [--workers N] [--codec lz4|raw]\n"
     "              [--key FILE|--passphrase-fd N|--passphrase] [--seal-to PUB|--seal-key FILE|--no-seal]\n"
     "              [--require-signature PUB [--signature FILE]]\n";
 const char kHelp[] =
@@ -47,6 +47,8 @@ const char kHelp[] =
     "  --thaw FILE     go on from an image; - is standard input, fd:N a descriptor\n"
     "  --clone[=NAME]  at a thaw: another vkernel out of the same image, its disk a copy DISK.NAME (NAME: the image's with -PID)\n"
     "  -o device.key=value   at a thaw: another setting of a device than recorded (disk0.path=FILE)\n"
+    "  --lazy[=required][,demand]   at a thaw: run at once, bring the memory meanwhile; required: fail where that\n"
+    "                  is not possible; demand: bring only what is touched\n"
     "  --seal-to PUB   encrypt images to this public key (vkckpt keygen); --seal-key FILE: with a raw key, a file or fd:N\n"
     "  --key FILE      at a thaw: the secret or raw key that opens the image, a file or fd:N; then images are sealed as this one was\n"
     "  --passphrase-fd N     at a thaw: its passphrase is the first line of this descriptor; --passphrase: ask on the terminal\n"
@@ -96,6 +98,19 @@ int parse_descriptor(const char *option, const char *text)
 	return int(n);
 }
 
+uint32_t parse_lazy(const std::string &how)
+{
+	if (how.empty())
+		return VKCKPT_LAZY;
+	if (how == "required")
+		return VKCKPT_LAZY | VKCKPT_LAZY_REQUIRED;
+	if (how == "demand")
+		return VKCKPT_LAZY | VKCKPT_LAZY_ON_DEMAND;
+	if (how == "required,demand")
+		return VKCKPT_LAZY | VKCKPT_LAZY_REQUIRED | VKCKPT_LAZY_ON_DEMAND;
+	misuse("--lazy=%s: required, demand, or both with a comma", how.c_str());
+}
+
 void check_name(const char *option, const std::string &name)
 {
 	if (name.empty() || name.size() > VKCKPT_MAX_NAME)
@@ -131,6 +146,8 @@ void check_together(const Options &o, bool boot_option)
 		misuse("--clone goes with --thaw");
 	if (o.json && !o.dry_run)
 		misuse("--json goes with --dry-run");
+	if (o.lazy && !o.thaw)
+		misuse("--lazy goes with --thaw");
 	if (!o.overrides.empty() && !o.thaw)
 		misuse("-o goes with --thaw");
 	if (o.thaw && (boot_option || !o.program.empty()))
@@ -145,7 +162,7 @@ void check_together(const Options &o, bool boot_option)
 		misuse("--image - writes to standard output, where the console is: add --console log:FILE, pty or null");
 }
 
-enum LongOption { kRoot = 256, kName, kImage, kOnCkpt, kConsole, kThaw, kDryRun, kJson, kClone, kWorkers, kCodec, kChain, kParent,
+enum LongOption { kRoot = 256, kLazy, kName, kImage, kOnCkpt, kConsole, kThaw, kDryRun, kJson, kClone, kWorkers, kCodec, kChain, kParent,
 	kSealTo, kSealKey, kNoSeal, kKey, kPassphrase, kPassphraseFd, kSignedBy, kSignature, kHelpOption, kVersion, kTestAt,
 	kTestEvery };
 const option kLong[] = {
@@ -156,6 +173,7 @@ const option kLong[] = {
 	{"seal-to", 1, nullptr, kSealTo}, {"seal-key", 1, nullptr, kSealKey}, {"no-seal", 0, nullptr, kNoSeal}, {"key", 1, nullptr, kKey},
 	{"passphrase", 0, nullptr, kPassphrase}, {"passphrase-fd", 1, nullptr, kPassphraseFd},
 	{"require-signature", 1, nullptr, kSignedBy}, {"signature", 1, nullptr, kSignature},
+	{"lazy", 2, nullptr, kLazy},
 	{"test-ckpt-at-trap", 1, nullptr, kTestAt}, {"test-ckpt-every", 1, nullptr, kTestEvery}, {}};
 
 // False: a boot option, which a thaw does not take.
@@ -182,6 +200,7 @@ bool take(Options &o, int c, const char *value)
 		o.console_given = true;
 		return true;
 	case kThaw: o.thaw = value; return true;
+	case kLazy: o.lazy = parse_lazy(value ? value : ""); return true;
 	case kDryRun: o.dry_run = true; return true;
 	case kClone:
 		o.clone = value ? value : "";

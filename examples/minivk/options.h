@@ -27,6 +27,7 @@ struct Options {
 	const char *thaw = nullptr;
 	std::vector<const char *> overrides;
 	bool dry_run = false, json = false;
+	uint32_t lazy = 0;		// enum vkckpt_lazy
 	const char *clone = nullptr;	// "": a name is made
 	const char *seal_to = nullptr, *seal_key = nullptr;	// files, or "fd:N"
 	bool no_seal = false;

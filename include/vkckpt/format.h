@@ -337,9 +337,9 @@ struct vkckpt_f_stats {
 	uint64_t quiesce_ns, walk_ns, write_ns;
 	uint32_t workers;		/* threads that encoded; 0: not told */
 	uint32_t codec;			/* enum vkckpt_codec that was tried; 0: not told */
-	uint64_t reserved;
+	uint64_t hot_end;		/* RAM stored at offsets below it is wanted first at a thaw; 0: not told */
 	uint64_t frames_parent;		/* live, unchanged since the parent image */
-	uint64_t reserved_more;
+	uint64_t reserved;
 	uint64_t frames_secret;		/* left out because no image may hold them */
 };
 

@@ -43,6 +43,14 @@ enum vkckpt_phase {
 	VKCKPT_PHASE_EXITING = 7	/* suspended, image committed */
 };
 
+enum vkckpt_fill_state {
+	VKCKPT_FILL_NONE = 0,		/* booted, not thawed */
+	VKCKPT_FILL_EAGER = 1,		/* everything was loaded before it ran */
+	VKCKPT_FILL_UNDER_WAY = 2,	/* a lazy thaw: it runs, RAM is still being brought */
+	VKCKPT_FILL_COMPLETE = 3,	/* a lazy thaw: everything is there, the image is closed */
+	VKCKPT_FILL_FAILED = 4		/* a part of RAM could not be brought: the process has ended */
+};
+
 #define VKCKPT_RUN_MAGIC	"VKCKRUN1"
 struct vkckpt_run_entry {	/* 4096 bytes */
 	char magic[8];
@@ -70,7 +78,14 @@ struct vkckpt_run_entry {	/* 4096 bytes */
 	char last_image[1024];		/* that was committed last: absolute; "": none yet, or to a descriptor */
 	uint32_t chain_length;		/* images that it needs, itself included */
 	uint32_t chain_limit;		/* images of a chain at most; 0: this vkernel writes full images only, and replaces image_path */
-	uint8_t zero[1416];
+	/* how the RAM of a thawed vkernel came, or comes */
+	uint32_t fill_state;		/* enum vkckpt_fill_state */
+	uint32_t fill_reason;		/* FILL_EAGER: why it was not lazy, though asked for; FILL_FAILED: why; else 0 */
+	uint64_t fill_done, fill_total;	/* bytes of RAM that the image has, those in place */
+	/* CLOCK_MONOTONIC; 0: not yet, or booted. vkckpt_thaw called; what must be there before it runs is loaded; it
+	   is ready to run; all of RAM is there. */
+	uint64_t thaw_began_ns, thaw_loaded_ns, thaw_ready_ns, thaw_full_ns;
+	uint8_t zero[1360];
 };
 #ifdef __cplusplus
 static_assert(sizeof(struct vkckpt_run_entry) == 4096, "run entry");
@@ -79,4 +94,5 @@ _Static_assert(sizeof(struct vkckpt_run_entry) == 4096, "run entry");
 #endif
 
 #define VKCKPT_EXIT_SUSPENDED	33	/* exit status of a vkernel that was suspended */
+#define VKCKPT_EXIT_STOPPED	34	/* of one that was stopped because a lazy thaw cannot be completed */
 #endif

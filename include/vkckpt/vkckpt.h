@@ -69,7 +69,9 @@ struct vkckpt_vmspace {
 enum vkckpt_frame_state {
 	VKCKPT_FRAME_LIVE = 0,
 	VKCKPT_FRAME_FREE = 1,		/* nobody reads it before it is written: left out */
-	VKCKPT_FRAME_SECRET = 2		/* no image may hold it: left out; zeros after a thaw, unchanged in the vkernel that goes on */
+	VKCKPT_FRAME_SECRET = 2,		/* no image may hold it: left out; zeros after a thaw, unchanged in the vkernel that goes on */
+	VKCKPT_FRAME_HOT = 3,		/* live, and wanted at once after a lazy thaw */
+	VKCKPT_FRAME_COLD = 4		/* live, and not (LIVE ones are, if they are page tables or the kernel's) */
 };
 
 /* A class of devices: the same few functions for every device of it. `device` is the vkernel's own pointer. */
@@ -346,7 +348,7 @@ struct vkckpt_thaw_config {
 	const struct vkckpt_crypto *crypto;	/* opens a sealed image, checks a signature; NULL: neither. vkernel.crypto is another matter:
 					   how the new vkernel seals, looked at after open_key was called */
 	uint32_t dry_run;		/* 1: all checks, nothing touched; returns 0 with *out NULL, or the first refusal */
-	uint32_t reserved;
+	uint32_t lazy;			/* enum vkckpt_lazy, or-ed; 0: all of RAM is loaded first */
 	const char *clone;		/* NULL: the vkernel of the image goes on. Else another one is made from it, with this name ("": the
 					   image's with "-PID"), an id of its own and copies of the writable disks; image_path
 					   NULL is its NAME.ckpt then, never `path' */
@@ -354,6 +356,11 @@ struct vkckpt_thaw_config {
 	void (*refusal)(void *refusal_arg, const struct vkckpt_error *);
 	void *refusal_arg;
 	const char *parent_path;	/* where the parent of an incremental image is; NULL: where the image says, beside it */
+};
+enum vkckpt_lazy {
+	VKCKPT_LAZY = 1,		/* run at once, bring RAM meanwhile; where that is not possible load it first (vkckpt_fill_status says why) */
+	VKCKPT_LAZY_REQUIRED = 2,	/* with VKCKPT_LAZY: where it is not possible fail instead (LAZY_UNAVAILABLE) */
+	VKCKPT_LAZY_ON_DEMAND = 4	/* with VKCKPT_LAZY: bring only what is touched, so that a clone takes little memory */
 };
 /*
  * From an image to a vkernel that is ready to run: reads and checks the head; reserves addresses; opens devices; maps and
@@ -381,6 +388,25 @@ int vkckpt_thaw(const struct vkckpt_thaw_config *config, struct vkckpt **out, st
  * no such vCPU, or this is no thawed vkernel. Safety: MT-Safe, not AS-Safe. Since 0.1.
  */
 int vkckpt_resume(struct vkckpt *, unsigned vcpu);
+/*
+ * During a lazy thaw: returns when bytes offset .. offset + bytes - 1 of a segment are in place. To be called before that
+ * part of RAM is mapped at another address or in another process, or read through its descriptor: there a frame that is
+ * still missing would read as zero. (Where RAM is mapped by the thaw itself every access finds it.) Cheap when it is
+ * there; does nothing for a vkernel that was booted or thawed eagerly. RAM must not be punched out (MADV_REMOVE) and the
+ * process not forked before the fill is complete.
+ * 0, or -EINVAL: no such segment or range. What cannot be brought ends the process with status VKCKPT_EXIT_STOPPED.
+ * Safety: MT-Safe, AS-Safe; Blocks. Since 0.2.
+ */
+int vkckpt_fill(struct vkckpt *, unsigned segment, uint64_t offset, uint64_t bytes);
+struct vkckpt_fill_info {
+	size_t size;			/* sizeof(struct vkckpt_fill_info) */
+	uint32_t state;			/* enum vkckpt_fill_state */
+	uint32_t reserved;
+	uint64_t done_bytes, total_bytes;
+	struct vkckpt_error not_lazy;	/* FILL_EAGER: why, if it was to be lazy; else its code is 0 */
+};
+/* How far a lazy thaw is. 0, or -EINVAL: out->size. Safety: MT-Safe, AS-Safe. Since 0.2. */
+int vkckpt_fill_status(const struct vkckpt *, struct vkckpt_fill_info *out);
 /* Number of vCPUs, from the image after a thaw. Safety: MT-Safe, AS-Safe. Since 0.1. */
 uint32_t vkckpt_vcpu_count(const struct vkckpt *);
 /* Name of the vkernel (from the image, after a thaw). Memory: until vkckpt_disarm. Safety: MT-Safe, AS-Safe. Since 0.1. */

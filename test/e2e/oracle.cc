@@ -51,6 +51,8 @@ struct Legs {
 	{
 		Spec spec;
 		spec.options = std::move(options);
+		if (!boot)
+			spec.options.insert(spec.options.end(), what.thaw_options.begin(), what.thaw_options.end());
 		spec.deadline_s = 120;
 		spec.folder = dir.path();
 		if (boot) {

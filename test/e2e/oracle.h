@@ -27,6 +27,7 @@ struct Case {
 	std::string root;			// --root; empty: busybox
 	unsigned cpus = 1;
 	std::vector<std::string> options;	// more of minivk's
+	std::vector<std::string> thaw_options = {};	// and of a thaw
 };
 
 struct Run {

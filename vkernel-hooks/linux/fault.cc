@@ -85,6 +85,8 @@ Fault map_page(Vmspace &vm, uint64_t address, Access access, int *error) {
 		orders[0] = page_order(address, page, mapping->prot);
 		count = add_neighbours(*mapping, address, page_index, orders);
 	}
+	for (unsigned i = 0; host.fill != nullptr && i < count; i++)
+		host.fill(host.fill_arg, orders[i].ram_offset, orders[i].length);
 	*error = give_orders(*vm.stub, orders, count);
 	if (*error == ENOMEM) {		/* too many host mappings (vm.max_map_count): forget them all, once */
 		*error = unmap_range(*vm.stub, 0, VM_MAX_USER_ADDRESS);

@@ -76,6 +76,7 @@ void forget() {
 		close(host.image_fd);
 	host.ram_fd = host.image_fd = -1;
 	host.vcpu_count = 0;
+	host.fill = nullptr;
 }
 
 /* The first stub shows which hand-off the host has; it is not lost, the next spawner_take gets another spare. */
@@ -173,6 +174,11 @@ int vmspace_host_init(int ram_fd, void *ram_address, size_t ram_bytes, unsigned 
 	if (fallback != nullptr)
 		*fallback = host.mode == STUB_MODE_FUTEX ? kFutexFallback : nullptr;
 	return 0;
+}
+
+void vmspace_host_fill(void (*fill)(void *arg, uint64_t offset, uint64_t bytes), void *arg) {
+	host.fill = fill;
+	host.fill_arg = arg;
 }
 
 void vmspace_host_fini(void) {

@@ -79,6 +79,8 @@ struct Host {
 	int ram_fd = -1;		/* our own duplicate */
 	uint8_t *ram = nullptr;
 	uint64_t ram_bytes = 0;
+	void (*fill)(void *arg, uint64_t offset, uint64_t bytes) = nullptr;
+	void *fill_arg = nullptr;
 	unsigned vcpu_count = 0;
 	uint32_t mode = STUB_MODE_NOTIFY;
 	int image_fd = -1;

@@ -89,6 +89,12 @@ int	vmspace_mcontrol(void *id, void *addr, size_t len, int behav, off_t value);
  * Not for two threads at once; a process made by fork() must call none of these functions.
  */
 int	vmspace_host_init(int ram_fd, void *ram_address, size_t ram_bytes, unsigned vcpu_count, const char **fallback);
+/*
+ * A vkernel whose RAM is not whole yet: fill(arg, offset, bytes) is called before that part of RAM is mapped into a guest,
+ * and returns when it is there (vkckpt_fill of libvkckpt). On the vCPU in RUN, with a lock of its vmspace held: it must not
+ * call any function of this header. NULL: no more. After vmspace_host_init, before the first RUN.
+ */
+void	vmspace_host_fill(void (*fill)(void *arg, uint64_t offset, uint64_t bytes), void *arg);
 /* Destroys every vmspace and forgets the RAM. No other thread may be in a call of this header. */
 void	vmspace_host_fini(void);
 /* Says that the calling thread is vCPU `vcpu` (0 .. vcpu_count-1) from now on; needed before its first RUN. */
