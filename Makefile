@@ -27,8 +27,8 @@ ASFLAGS_ALL = $(INC) -g
 
 all: world
 
-RULES != sh mk/rules.sh build/rules.mk
-include build/rules.mk
+RULES != sh mk/rules.sh $(B)/rules.mk $(B)
+include $(B)/rules.mk
 
 deps:
 	sh mk/deps.sh

@@ -456,7 +456,7 @@ const Command kInfo = {
 	"      --passphrase        of one sealed with a passphrase: asked for on the terminal\n"
 	"      --passphrase-fd N   or the first line of this descriptor\n"
 	"Without a key a sealed image shows only how it was sealed.\n",
-	"jk:pD:S:s:", 1, 1, run_info,
+	"jk:pD:S:s:", 1, 1, run_info, Confine::kReading,
 };
 
 }  // namespace tool

@@ -60,7 +60,7 @@ const Command kVerify = {
 	"      --passphrase-fd N   or the first line of this descriptor\n"
 	"      --signed-by PUB     it must be signed with this key (vkckpt sign); the signature is FILE.sig\n"
 	"      --signature FILE    or this one\n",
-	"qk:pD:S:s:", 1, 1, run_verify,
+	"qk:pD:S:s:", 1, 1, run_verify, Confine::kReading,
 };
 
 }  // namespace tool

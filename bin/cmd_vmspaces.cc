@@ -94,7 +94,7 @@ const Command kVmspaces = {
 	"vmspaces", "[--json] [--key FILE | --passphrase | --passphrase-fd N] FILE", "lists the guest processes in an image and their address spaces",
 	"MAPPED is what the guest's page tables map; ACCESSED and MODIFIED what of it carries these marks.\n"
 	"  -j, --json   with every mapping and its page-table root\n",
-	"jk:pD:S:s:", 1, 1, run_vmspaces,
+	"jk:pD:S:s:", 1, 1, run_vmspaces, Confine::kReading,
 };
 
 }  // namespace tool

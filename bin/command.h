@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "bin/confine.h"
+
 namespace tool {
 
 // Exit status, a promise of vkckpt(1).
@@ -12,7 +14,7 @@ constexpr int kYes = 0;
 constexpr int kNo = 1;		// a negative answer: it failed, it is not there, it is damaged
 constexpr int kMisuse = 2;	// the command line makes no sense
 
-constexpr int kNoPassphrase = -2;
+constexpr int kNoPassphrase = -2, kAskPassphrase = -1;
 
 struct Arguments {
 	bool json = false;
@@ -37,6 +39,7 @@ struct Command {
 	const char *options;		// letters as for getopt(3), out of those of kLongOptions in vkckpt.cc
 	size_t operands_min, operands_max;
 	int (*run)(const Command &, const Arguments &);
+	Confine confine = Confine::kNot;
 };
 
 extern const Command kKeygen, kSeal, kUnseal, kSign;

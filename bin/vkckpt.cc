@@ -108,7 +108,7 @@ static int take_option(const Command &command, int letter, Arguments *arguments)
 	case 'P': arguments->parent = optarg; return 0;
 	case 'o': arguments->fields = optarg; return 0;
 	case 'k': arguments->key = optarg; return 0;
-	case 'p': arguments->passphrase_fd = -1; return 0;
+	case 'p': arguments->passphrase_fd = kAskPassphrase; return 0;
 	case 'D':
 		arguments->passphrase_fd = static_cast<int>(strtonum(optarg, 0, 1 << 20, &problem));
 		if (problem)
@@ -128,6 +128,16 @@ static int take_option(const Command &command, int letter, Arguments *arguments)
 		return 0;
 	}
 	return misuse(command, "%s: this option is not known here", command.name);
+}
+
+// Files that a command reads besides images.
+static std::vector<std::string> key_files(const Arguments &arguments)
+{
+	std::vector<std::string> files;
+	for (const char *file : {arguments.key, arguments.signed_by, arguments.signature})
+		if (file)
+			files.push_back(file);
+	return files;
 }
 
 static int run_command(const Command &command, int argc, char **argv)
@@ -155,6 +165,8 @@ static int run_command(const Command &command, int argc, char **argv)
 	for (const char *operand : arguments.operands)
 		if (*operand == '\0')
 			return misuse(command, "%s: an empty name", command.name);
+	if (command.confine == Confine::kReading && arguments.passphrase_fd != kAskPassphrase)	// the terminal is opened for writing
+		confine_to_images({arguments.operands.begin(), arguments.operands.end()}, key_files(arguments));
 	return command.run(command, arguments);
 }
 
@@ -172,6 +184,7 @@ static int run(int argc, char **argv)
 	if (word == "--version" || word == "-V") {
 		printf("vkckpt %s (image format %d.%d)\n", VKCKPT_LIBRARY_VERSION, VKCKPT_VERSION_MAJOR,
 		    VKCKPT_VERSION_MINOR);
+		printf("while it reads images it confines itself: %s\n", confinement_text().c_str());
 		return finish_output(kYes);
 	}
 	for (const Command *command : kCommands)

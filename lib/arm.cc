@@ -40,16 +40,11 @@ bool is_ram_file(int fd, uint64_t size_bytes)
 	return fd < 0 || (sys_fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size >= size_bytes);
 }
 
-// [address, address + bytes) does not wrap and lies in the lower half.
-bool is_range(const void *address, uint64_t bytes)
-{
-	uint64_t start = (uint64_t)address;
-	return start != 0 && start < 1ull << 47 && bytes <= (1ull << 47) - start;
-}
+bool is_range(const void *address, uint64_t bytes) { return address_range((uint64_t)address, bytes); }
 
 bool overlap(const void *a, uint64_t a_bytes, const void *b, uint64_t b_bytes)
 {
-	return (uint64_t)a < (uint64_t)b + b_bytes && (uint64_t)b < (uint64_t)a + a_bytes;
+	return ranges_overlap((uint64_t)a, a_bytes, (uint64_t)b, b_bytes);
 }
 
 const void *ram_start(const struct vkckpt_segment &s) { return static_cast<const uint8_t *>(s.address) + s.skip_bytes; }
@@ -64,6 +59,7 @@ Status check_segments(const struct vkckpt_config &c)
 		return bad("segments");
 	if (c.segment_count > VKCKPT_MAX_SEGMENTS)
 		return too_many("segment_count", c.segment_count);
+	uint64_t ram = 0;
 	for (size_t i = 0; i < c.segment_count; i++) {
 		const struct vkckpt_segment &s = c.segments[i];
 		if ((uint64_t)s.address % VKCKPT_FRAME || !is_range(s.address, s.size_bytes))
@@ -74,11 +70,12 @@ Status check_segments(const struct vkckpt_config &c)
 			return bad_element("segments", i, ".skip_bytes");
 		if (!is_ram_file(s.fd, s.size_bytes))
 			return bad_element("segments", i, ".fd");
-		if (s.size_bytes > VKCKPT_MAX_SEGMENT_BYTES)
+		if (s.size_bytes > VKCKPT_MAX_RAM_BYTES - ram)
 			return bad_element("segments", i, ".size_bytes", ENOBUFS, VKCKPT_R_LIMIT);
 		for (size_t j = 0; j < i; j++)
 			if (overlap(ram_start(s), ram_bytes(s), ram_start(c.segments[j]), ram_bytes(c.segments[j])))
 				return bad_element("segments", i, ".address: overlaps");
+		ram += s.size_bytes;
 	}
 	return success();
 }
@@ -128,6 +125,18 @@ Status check_secrets(const struct vkckpt_config &c)
 		if (!known || c.secrets[i].size_bytes == 0)
 			return bad_element("secrets", i, ": not inside a segment or region");
 	}
+	return success();
+}
+
+// What a thaw of the image would refuse is refused at once.
+Status check_places(const struct vkckpt_config &c)
+{
+	for (size_t i = 0; i < c.segment_count; i++)
+		if (!place_allowed(c, (uint64_t)ram_start(c.segments[i]), ram_bytes(c.segments[i])))
+			return bad_element("segments", i, ".address: in none of the places");
+	for (size_t i = 0; i < c.region_count; i++)
+		if (!place_allowed(c, (uint64_t)c.regions[i].address, c.regions[i].size_bytes))
+			return bad_element("regions", i, ".address: in none of the places");
 	return success();
 }
 
@@ -194,9 +203,12 @@ Status check_config(const struct vkckpt_config &c)
 	if (c.codec != 0 && c.codec != VKCKPT_CODEC_RAW && c.codec != VKCKPT_CODEC_LZ4)
 		return bad("codec", c.codec);
 	VK_TRY(check_chain(c));
+	if (c.place_count && !c.places)
+		return bad("places");
 	VK_TRY(check_segments(c));
 	VK_TRY(check_regions(c));
 	VK_TRY(check_secrets(c));
+	VK_TRY(check_places(c));
 	return check_devices(c);
 }
 
@@ -217,12 +229,12 @@ ImageShape shape_of(const struct vkckpt_config &c)
 	return shape;
 }
 
-uint64_t largest_segment(const struct vkckpt_config &c)
+uint64_t largest_segment(const ImageShape &shape)
 {
 	uint64_t largest = 0;
-	for (size_t i = 0; i < c.segment_count; i++)
-		if (c.segments[i].size_bytes > largest)
-			largest = c.segments[i].size_bytes;
+	for (uint32_t i = 0; i < shape.segment_count; i++)
+		if (shape.segment[i].size_bytes > largest)
+			largest = shape.segment[i].size_bytes;
 	return largest;
 }
 
@@ -244,12 +256,10 @@ size_t memory_bytes(const struct vkckpt_config &c, const ImageShape &shape, unsi
 	bytes += Arena::room(kGuardBytes + kCaptureStackBytes, 4096) + 2 * Arena::room(kPlanFrames);
 	bytes += Arena::room((c.device_count + 1) * sizeof(DiskStep)) + Arena::room(VKCKPT_MAX_RECORD, 4096);
 	bytes += HotSet::arena_bytes(c.segments, c.segment_count);
-	bytes += walk_scratch_bytes(largest_segment(c)) + ImageWriter::arena_bytes(shape);
 	bytes += Crew::arena_bytes(workers) + Arena::room(workers * sizeof(GroupBuilder));
 	bytes += (workers - 1) * GroupBuilder::arena_bytes() + Arena::room(workers * size_t{VKCKPT_CHUNK}, 4096);
-	bytes += Arena::room(chunk_count(shape) * sizeof(PlanChunk));
 	bytes += chain_limit(c) != 0 ? lineage_arena_bytes(shape) : 0;
-	return bytes;
+	return bytes + ram_cost_bytes(shape);
 }
 
 const char *copy_name(Arena &arena, const char *name)
@@ -295,7 +305,7 @@ void take_memory(struct vkckpt &ck, const struct vkckpt_config &c, const ImageSh
 	ck.disk_steps = arena.take_array<DiskStep>(c.device_count + 1);
 	ck.record = static_cast<uint8_t *>(arena.take(VKCKPT_MAX_RECORD, 4096));
 	ck.hot.init(arena, c.segments, c.segment_count);
-	walk_scratch_init(ck.walk, arena, largest_segment(c));
+	walk_scratch_init(ck.walk, arena, largest_segment(shape));
 	ck.writer.init(arena, shape);
 	ck.crew.init(arena, workers);
 	ck.builders = arena.take_array<GroupBuilder>(workers);
@@ -357,6 +367,8 @@ Status copy_config(struct vkckpt &ck, const struct vkckpt_config &c, const Birth
 	ck.config.build_id_bytes = ck.build_id_bytes;
 	ck.config.layout = nullptr;
 	ck.config.parent_path = nullptr;
+	ck.config.places = nullptr;
+	ck.config.place_count = 0;
 	if (!ck.config.codec)
 		ck.config.codec = VKCKPT_CODEC_LZ4;
 	if (!ck.config.quiesce_timeout_ns)
@@ -445,16 +457,21 @@ Status make_entry(struct vkckpt &ck, void *page)
 
 }  // namespace
 
-bool is_name(const char *text)
+uint64_t ram_cost_bytes(const ImageShape &shape)
 {
-	if (!text || !*text || text_length(text) > VKCKPT_MAX_NAME || *text == '.')
-		return false;
-	for (const char *p = text; *p; p++)
-		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '-' ||
-		    *p == '_' || *p == '.'))
-			return false;
-	return true;
+	return walk_scratch_bytes(largest_segment(shape)) + ImageWriter::arena_bytes(shape) + Arena::room(chunk_count(shape) * sizeof(PlanChunk));
 }
+
+bool place_allowed(const struct vkckpt_config &c, uint64_t address, uint64_t bytes)
+{
+	bool allowed = c.place_count == 0;
+	for (size_t i = 0; i < c.place_count && !allowed; i++)
+		allowed = address >= c.places[i].address && bytes <= c.places[i].size_bytes &&
+		    address - c.places[i].address <= c.places[i].size_bytes - bytes;
+	return allowed;
+}
+
+bool is_name(const char *text) { return text && text_is_name(text); }
 
 void reserve_again(struct vkckpt &ck)
 {

@@ -73,12 +73,32 @@ Status check_vkernel(Thaw &t)
 	return go_on(t, check_layout(v, id));
 }
 
+// Addresses only where this vkernel says that they may be: what lies elsewhere would be mapped or written over.
+Status check_places(Thaw &t)
+{
+	const struct vkckpt_config &v = t.config->vkernel;
+	ImageHead &head = t.image->head();
+	const ImageShape &shape = head.shape();
+	bool has_places = v.size > offsetof(struct vkckpt_config, places);
+	if (has_places && v.place_count && !v.places)
+		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "thaw: config", "places");
+	for (uint32_t i = 0; has_places && i < shape.segment_count; i++)
+		if (uint64_t address = shape.segment[i].address + shape.segment_skip[i];
+		    !place_allowed(v, address, shape.segment[i].size_bytes - shape.segment_skip[i]))
+			return refuse(VKCKPT_R_LAYOUT_DIFFERS, "RAM lies in none of the vkernel's places", ENOTSUP, address);
+	for (size_t i = 0; has_places && i < head.count(VKCKPT_REC_REGION); i++)
+		if (const struct vkckpt_f_region *r = head.as<struct vkckpt_f_region>(VKCKPT_REC_REGION, i);
+		    !place_allowed(v, r->address, r->size_bytes))
+			return refuse(VKCKPT_R_LAYOUT_DIFFERS, "a region lies in none of the vkernel's places", ENOTSUP, r->address);
+	return success();
+}
+
 bool in_ram_or_region(Thaw &t, uint64_t address)
 {
-	const struct vkckpt_f_header &h = t.image->head().header();
-	for (uint32_t i = 0; i < h.segment_count; i++)
-		if (uint64_t start = h.segment[i].address + h.segment_skip[i];
-		    address - start <= h.segment[i].size_bytes - h.segment_skip[i] && address != start)
+	const ImageShape &shape = t.image->head().shape();
+	for (uint32_t i = 0; i < shape.segment_count; i++)
+		if (uint64_t start = shape.segment[i].address + shape.segment_skip[i];
+		    address - start <= shape.segment[i].size_bytes - shape.segment_skip[i] && address != start)
 			return true;
 	for (size_t i = 0; i < t.image->head().count(VKCKPT_REC_REGION); i++) {
 		const struct vkckpt_f_region *r = t.image->head().as<struct vkckpt_f_region>(VKCKPT_REC_REGION, i);
@@ -152,17 +172,16 @@ Status check_devices(Thaw &t)
 	return success();
 }
 
-// A lower bound only (what is stored, compressed): who passes may still run out, before the point of no return.
+// A lower bound only (what is stored, compressed, and what the new vkernel sets aside at once for so much RAM): who passes may still run out, before the point of no return.
 Status check_memory(Thaw &t)
 {
 	struct stat st;
 	if (t.userfault >= 0)	// takes what is touched
 		return success();
-	if (sys_fstat(t.fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return success();
-	if ((uint64_t)st.st_size > host_memory_available())
-		return refuse(VKCKPT_R_MEMORY_SHORT, "", ENOMEM, (uint64_t)st.st_size);
-	return success();
+	uint64_t bytes = ram_cost_bytes(t.image->head().shape());
+	if (sys_fstat(t.fd, &st) == 0 && S_ISREG(st.st_mode))
+		bytes += (uint64_t)st.st_size;
+	return bytes > host_memory_available() ? refuse(VKCKPT_R_MEMORY_SHORT, "", ENOMEM, bytes) : success();
 }
 
 }  // namespace
@@ -189,6 +208,7 @@ Status thaw_check(Thaw &t)
 {
 	VK_TRY(check_host(t));
 	VK_TRY(check_vkernel(t));
+	VK_TRY(go_on(t, check_places(t)));
 	VK_TRY(go_on(t, check_vcpus(t)));
 	VK_TRY(go_on(t, check_name(t)));
 	VK_TRY(check_devices(t));

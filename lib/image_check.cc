@@ -73,19 +73,34 @@ Status check_stored(const struct vkckpt_f_chunk &c, uint32_t frames, const Image
 	}
 }
 
+// Segments in use: whole frames at the address of a frame, RAM of all together within the limit, no two in one place.
+Status check_segment(const struct vkckpt_f_segment *segment, const uint64_t *skip, uint32_t i, uint64_t *ram_bytes)
+{
+	const struct vkckpt_f_segment &s = segment[i];
+	if (s.size_bytes == 0 || s.size_bytes > VKCKPT_MAX_SEGMENT_BYTES || s.size_bytes % VKCKPT_FRAME != 0 ||
+	    s.address % VKCKPT_FRAME != 0 || skip[i] % VKCKPT_FRAME != 0 || skip[i] >= s.size_bytes)
+		return image_damaged("segment", i);
+	if (s.size_bytes > VKCKPT_MAX_RAM_BYTES - *ram_bytes)
+		return fail(ENOBUFS, VKCKPT_R_LIMIT, kWhere, "segment", i);
+	*ram_bytes += s.size_bytes;
+	if (!address_range(s.address, s.size_bytes))
+		return image_damaged("segment", i);
+	for (uint32_t j = 0; j < i; j++)
+		if (ranges_overlap(s.address + skip[i], s.size_bytes - skip[i], segment[j].address + skip[j], segment[j].size_bytes - skip[j]))
+			return image_damaged("segment", i);
+	return success();
+}
+
 Status check_segments(uint32_t count, const struct vkckpt_f_segment *segment, const uint64_t *skip)
 {
 	if (count > VKCKPT_MAX_SEGMENTS)
 		return image_damaged("segments", count);
-	for (uint32_t i = 0; i < VKCKPT_MAX_SEGMENTS; i++) {
-		const struct vkckpt_f_segment &s = segment[i];
-		bool used = i < count;
-		if (used ? s.size_bytes == 0 || s.size_bytes > VKCKPT_MAX_SEGMENT_BYTES || s.size_bytes % VKCKPT_FRAME != 0
-			 : s.size_bytes != 0 || s.address != 0 || skip[i] != 0)
+	uint64_t ram_bytes = 0;
+	for (uint32_t i = 0; i < count; i++)
+		VK_TRY(check_segment(segment, skip, i, &ram_bytes));
+	for (uint32_t i = count; i < VKCKPT_MAX_SEGMENTS; i++)
+		if (segment[i].size_bytes != 0 || segment[i].address != 0 || skip[i] != 0)
 			return image_damaged("segment", i);
-		if (used && (skip[i] >= s.size_bytes || skip[i] % VKCKPT_FRAME != 0))
-			return image_damaged("segment", i);
-	}
 	return success();
 }
 
@@ -231,6 +246,13 @@ Status check_trailer(const struct vkckpt_f_trailer &t, const struct vkckpt_uuid 
 		return image_damaged("trailer", trailer_offset);
 	return success();
 }
+
+bool address_range(uint64_t address, uint64_t bytes)
+{
+	return address != 0 && address < VKCKPT_MAX_ADDRESS && bytes <= VKCKPT_MAX_ADDRESS - address;
+}
+
+bool ranges_overlap(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes) { return a < b + b_bytes && b < a + a_bytes; }
 
 uint64_t first_chunks(const ImageShape &shape, uint64_t *first_chunk)
 {

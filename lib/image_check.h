@@ -36,6 +36,10 @@ bool index_order(const struct vkckpt_f_chunk &before, const struct vkckpt_f_chun
 bool is_trailer(const struct vkckpt_f_trailer &);
 Status check_trailer(const struct vkckpt_f_trailer &, const struct vkckpt_uuid &image_id, uint64_t trailer_offset);
 
+// [address, address + bytes) is not at 0, does not wrap and ends at VKCKPT_MAX_ADDRESS at the latest.
+bool address_range(uint64_t address, uint64_t bytes);
+bool ranges_overlap(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes);
+
 // Frames that object i of the shape begins at, in chunks: for tables over all objects. Returns the total.
 uint64_t first_chunks(const ImageShape &, uint64_t *first_chunk);
 

@@ -109,13 +109,63 @@ Status OpenImage::read_record_payload(uint64_t offset, const struct vkckpt_f_rec
 	return reader_.seal().open_payload(record, nullptr, out, plain_payload(record, features()));
 }
 
+namespace {
+
+// Sorts in place, without recursion or memory; n log n whatever a hostile file holds.
+void heap_sort(uint64_t *v, uint64_t count)
+{
+	auto sink = [v](uint64_t at, uint64_t end) {
+		for (uint64_t child; (child = 2 * at + 1) < end; at = child) {
+			if (child + 1 < end && v[child] < v[child + 1])
+				child++;
+			if (v[at] >= v[child])
+				return;
+			uint64_t swap = v[at];
+			v[at] = v[child];
+			v[child] = swap;
+		}
+	};
+	for (uint64_t i = count / 2; i-- > 0;)
+		sink(i, count);
+	for (uint64_t end = count; end > 1;) {
+		uint64_t largest = v[0];
+		v[0] = v[--end];
+		v[end] = largest;
+		sink(0, end);
+	}
+}
+
+}  // namespace
+
+// No two chunks share stored bytes. An offset (a multiple of 16 below 2^48, check_entries) and a size in units of 16 fit one word.
+Status OpenImage::check_overlaps() const
+{
+	constexpr unsigned kSizeBits = 13;
+	static_assert(VKCKPT_CHUNK / 16 < 1u << kSizeBits);
+	if (index_count_ == 0)
+		return success();
+	Arena arena;
+	VK_TRY(arena.map(Arena::room(index_count_ * sizeof(uint64_t)), Prefault::no));
+	uint64_t *places = arena.take_array<uint64_t>(index_count_), count = 0;
+	for (uint64_t i = 0; i < index_count_; i++)
+		if (index_[i].stored_bytes != 0)
+			places[count++] = index_[i].offset / 16 << kSizeBits | (index_[i].stored_bytes + 15) / 16;
+	heap_sort(places, count);
+	Status s = success();
+	for (uint64_t i = 1; i < count && s.ok(); i++)
+		if ((places[i - 1] >> kSizeBits) + (places[i - 1] & ((1u << kSizeBits) - 1)) > places[i] >> kSizeBits)
+			s = image_damaged("chunks overlap: index", (places[i] >> kSizeBits) * 16);
+	arena.release();
+	return s;
+}
+
 Status OpenImage::check_entries() const
 {
 	const ImageShape &shape = reader_.head().shape();
 	for (uint64_t i = 0; i < index_count_; i++) {
 		const struct vkckpt_f_chunk &c = index_[i];
 		VK_TRY(check_chunk(c, shape));
-		if (has_stored_bytes(c.codec) && (c.offset < sizeof(struct vkckpt_f_header) || c.offset % 16 != 0 ||
+		if (has_stored_bytes(c.codec) && (c.offset < reader_.file_bytes() || c.offset % 16 != 0 ||
 		    c.stored_bytes > trailer_.stats_offset || c.offset > trailer_.stats_offset - c.stored_bytes))
 			return image_damaged("index", c.chunk);
 		if (i == 0)
@@ -126,7 +176,7 @@ Status OpenImage::check_entries() const
 			if (index_[k].mask & c.mask)
 				return image_damaged("index", c.chunk);
 	}
-	return success();
+	return check_overlaps();
 }
 
 Status OpenImage::read_entries()
@@ -134,7 +184,7 @@ Status OpenImage::read_entries()
 	uint64_t offset = trailer_.index_offset, trailer_offset = size_bytes_ - sizeof trailer_;
 	struct vkckpt_f_record record;
 	VK_TRY(read_record_head(offset, VKCKPT_REC_INDEX, &record));
-	if (record.payload_bytes > trailer_offset - offset || record.payload_bytes + sizeof record > trailer_offset - offset ||
+	if (record.sequence + 1 != trailer_.record_count || record.payload_bytes > trailer_offset - offset || record.payload_bytes + sizeof record > trailer_offset - offset ||
 	    trailer_offset - offset - record.payload_bytes - sizeof record >= VKCKPT_BLOCK)
 		return image_damaged("index", record.payload_bytes);
 	VK_TRY(index_arena_.map(Arena::room(record.payload_bytes), Prefault::no));
@@ -172,8 +222,12 @@ Status OpenImage::read_index()
 	if (!is_trailer(trailer_))
 		return explain_end(head_end);
 	VK_TRY(check_trailer(trailer_, reader_.head().header().image_id, size_bytes_ - sizeof trailer_));
+	if (trailer_.stats_offset < head_end || size_bytes_ >= uint64_t{1} << 48)
+		return image_damaged("trailer", size_bytes_);
 	struct vkckpt_f_record record;
 	VK_TRY(read_record_head(trailer_.stats_offset, VKCKPT_REC_STATS, &record));
+	if (trailer_.record_count == 0 || record.sequence >= trailer_.record_count - 1)		// INDEX comes after it
+		return image_damaged("record", record.sequence);
 	uint8_t stats[sizeof stats_ + VKCKPT_TAG_BYTES];
 	VK_TRY(read_record_payload(trailer_.stats_offset, record, stats));
 	__builtin_memcpy(&stats_, stats, sizeof stats_);

@@ -55,6 +55,7 @@ private:
 	Status read_record_payload(uint64_t offset, const struct vkckpt_f_record &record, void *out) const;
 	Status read_entries();
 	Status check_entries() const;
+	Status check_overlaps() const;
 
 	const Chain *chain_ = nullptr;
 	int fd_ = -1;

@@ -33,10 +33,14 @@ bool check_parent(const struct vkckpt_f_identity &i, const struct vkckpt_f_heade
 	    i.parent_path[0] != '/';
 }
 
+// The same, and of the letters of a name; sections of a program (".data") begin with a dot.
+template <size_t N> bool name_field(const char (&field)[N]) { return text_field(field) && text_is_name(field + (field[0] == '.')); }
+
 Status check_identity(const struct vkckpt_f_identity &i, const struct vkckpt_f_header &h)
 {
 	if (!uuid_equal(i.image_id, h.image_id) || i.build_id_bytes > sizeof i.build_id || i.vcpu_count > VKCKPT_MAX_VCPUS ||
-	    i.action < 1 || i.action > 2 || !text_field(i.program) || !text_field(i.name) || !text_field(i.library) ||
+	    i.action < 1 || i.action > 2 || !text_field(i.program) || !text_is_name(i.program) || !text_field(i.name) ||
+	    !text_is_name(i.name) || !text_field(i.library) ||
 	    !text_field(i.parent_path) || !check_parent(i, h))
 		return image_damaged("identity", 0);
 	return success();
@@ -57,8 +61,8 @@ Status check_vmspace(const void *payload, size_t bytes, const ImageShape &shape)
 
 Status check_region(const struct vkckpt_f_region &r)
 {
-	if (!text_field(r.name) || r.size_bytes == 0 || r.size_bytes > VKCKPT_MAX_REGION_BYTES || r.reserved != 0 ||
-	    r.address + r.size_bytes < r.address)
+	if (!name_field(r.name) || r.size_bytes == 0 || r.size_bytes > VKCKPT_MAX_REGION_BYTES || r.reserved != 0 ||
+	    !address_range(r.address, r.size_bytes))
 		return image_damaged("region", r.size_bytes);
 	return success();
 }
@@ -172,7 +176,8 @@ Status ImageHead::check_payload(uint16_t type, const void *payload, size_t bytes
 		return check_identity(*static_cast<const struct vkckpt_f_identity *>(payload), *header_);
 	case VKCKPT_REC_DEVICE: {
 		const struct vkckpt_f_device &d = *static_cast<const struct vkckpt_f_device *>(payload);
-		if (bytes < sizeof d || !text_field(d.device_class) || !text_field(d.name) || d.config_count > VKCKPT_MAX_CONFIG)
+		if (bytes < sizeof d || !name_field(d.device_class) || !name_field(d.name) || d.policy > VKCKPT_POLICY_FAIL ||
+		    d.config_count > VKCKPT_MAX_CONFIG)
 			return image_damaged("device", counts_[type]);
 		return success();
 	}
@@ -218,6 +223,24 @@ Status ImageHead::add(uint16_t type, const void *payload, size_t bytes)
 	return success();
 }
 
+// No region lies in RAM or in another region.
+Status ImageHead::check_places() const
+{
+	for (size_t i = 0; i < counts_[VKCKPT_REC_REGION]; i++) {
+		const struct vkckpt_f_region &r = *as<struct vkckpt_f_region>(VKCKPT_REC_REGION, i);
+		for (uint32_t s = 0; s < shape_.segment_count; s++)
+			if (ranges_overlap(r.address, r.size_bytes, shape_.segment[s].address + shape_.segment_skip[s],
+			    shape_.segment[s].size_bytes - shape_.segment_skip[s]))
+				return image_damaged("region", i);
+		for (size_t j = 0; j < i; j++) {
+			const struct vkckpt_f_region &other = *as<struct vkckpt_f_region>(VKCKPT_REC_REGION, j);
+			if (ranges_overlap(r.address, r.size_bytes, other.address, other.size_bytes))
+				return image_damaged("region", i);
+		}
+	}
+	return success();
+}
+
 Status ImageHead::complete()
 {
 	if (!host_ || !identity_)
@@ -235,6 +258,7 @@ Status ImageHead::complete()
 		if (node->type == VKCKPT_REC_DEVICE)
 			source_bytes += source_arena_bytes(*static_cast<const struct vkckpt_f_device *>(node->payload));
 	}
+	VK_TRY(check_places());
 	size_t devices = counts_[VKCKPT_REC_DEVICE];
 	VK_TRY(source_arena_.map(source_bytes + Arena::room((devices + 1) * sizeof(struct vkckpt_source *)), Prefault::no));
 	sources_ = source_arena_.take_array<struct vkckpt_source *>(devices + 1);

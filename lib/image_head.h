@@ -44,6 +44,7 @@ private:
 	Result<void *> take(size_t bytes);
 	void take_segments();
 	void set_identity(const struct vkckpt_f_identity *);
+	Status check_places() const;
 	Status check_payload(uint16_t type, const void *payload, size_t bytes) const;
 
 	Block *blocks_ = nullptr;

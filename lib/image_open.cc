@@ -31,7 +31,7 @@ namespace {
 
 Status open_image(vkckpt_image &image, const char *path, const struct vkckpt_crypto *crypto)
 {
-	long fd = sys_open(path, O_RDONLY | O_NOCTTY);
+	long fd = sys_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK);	// a named pipe is refused, not waited for
 	if (fd < 0)
 		return fail_host(static_cast<int>(-fd), "open", path);
 	image.fd = static_cast<int>(fd);

@@ -32,6 +32,11 @@ uint64_t holder_of(int fd)
 
 Status read_locked(const char *path, SidecarFile *out)
 {
+	struct stat st;
+	if (long r = sys_fstat(out->fd, &st); r < 0)
+		return fail_host((int)-r, kWhere, path);
+	if (!S_ISREG(st.st_mode))
+		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "disk: sidecar: not a regular file", path);
 	long got = pread_all(out->fd, &out->content, sizeof out->content, 0);
 	if (got < 0)
 		return fail_host((int)-got, kWhere, path);
@@ -41,7 +46,7 @@ Status read_locked(const char *path, SidecarFile *out)
 		out->content.version = 1;
 		return uuid_make(&out->content.disk_id);
 	}
-	if (got != (long)sizeof out->content || !sidecar_valid(out->content)) {
+	if (got != (long)sizeof out->content || st.st_size != got || !sidecar_valid(out->content)) {
 		out->damaged = true;
 		return fail(EBADMSG, VKCKPT_R_SIDECAR_DAMAGED, kWhere, path);
 	}
@@ -53,14 +58,14 @@ Status read_locked(const char *path, SidecarFile *out)
 bool sidecar_valid(const struct vkckpt_f_sidecar &s)
 {
 	return !memcmp(s.magic, VKCKPT_SIDECAR_MAGIC, sizeof s.magic) && s.version == 1 && s.state <= VKCKPT_DISK_SUSPENDED &&
-	    digest_equal(digest_of_sidecar(s), s.digest);
+	    text_length(s.image_path, sizeof s.image_path) < sizeof s.image_path && digest_equal(digest_of_sidecar(s), s.digest);
 }
 
 void sidecar_disk_path(const char *path, int disk_fd, char *out, size_t room)
 {
 	long opened = -1;
 	if (disk_fd < 0)
-		disk_fd = (int)(opened = sys_open(path, O_RDONLY | O_NONBLOCK));
+		disk_fd = (int)(opened = sys_open(path, O_PATH));	// a device that is only asked for its name notices nothing
 	char link[64];
 	Text(link, sizeof link).add("/proc/self/fd/").decimal((uint64_t)(disk_fd < 0 ? 0 : disk_fd));
 	long n = disk_fd < 0 ? -1 : sys_readlink(link, out, room - 1);
@@ -83,7 +88,7 @@ Status sidecar_lock(const char *disk_path, Missing missing, SidecarFile *out, Lo
 	sidecar_path(disk_path, path, sizeof path);
 	for (int attempt = 0; attempt < 16; attempt++) {
 		int access = lone == Lone::yes ? O_RDWR : O_RDONLY;
-		long fd = sys_open(path, access | O_NOFOLLOW | (missing == Missing::create ? O_CREAT : 0), 0600);
+		long fd = sys_open(path, access | O_NOFOLLOW | O_NONBLOCK | (missing == Missing::create ? O_CREAT : 0), 0600);
 		if (fd == -ENOENT && missing == Missing::refuse)
 			return fail(ENOENT, VKCKPT_R_DISK_MISSING, kWhere, path);
 		if (fd < 0)

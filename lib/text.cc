@@ -1,6 +1,8 @@
 // Small text. See text.h.
 #include "lib/text.h"
 
+#include <vkckpt/format.h>
+
 namespace vk {
 
 size_t text_length(const char *text)
@@ -42,6 +44,17 @@ bool text_contains(const char *text, const char *part)
 		if (*text == '\0')
 			return false;
 	}
+}
+
+bool text_is_name(const char *text)
+{
+	if (*text == '\0' || *text == '.' || text_length(text, VKCKPT_MAX_NAME + 1) > VKCKPT_MAX_NAME)
+		return false;
+	for (const char *p = text; *p != '\0'; p++)
+		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '-' || *p == '_' ||
+		    *p == '.'))
+			return false;
+	return true;
 }
 
 bool text_copy(char *out, size_t room, const char *text)

@@ -13,6 +13,8 @@ size_t text_length(const char *, size_t room);	// room when there is no NUL in i
 bool text_equal(const char *, const char *);
 bool text_starts(const char *text, const char *prefix);
 bool text_contains(const char *text, const char *part);
+// Letters, digits, '-', '_' and '.', 1 to VKCKPT_MAX_NAME of them and no '.' first: what may become part of a file's name.
+bool text_is_name(const char *);
 // Copies with a NUL and fills the rest of the room with zeros (fields of the image must not carry rubbish). False: it was cut.
 bool text_copy(char *out, size_t room, const char *text);
 // Decimal, or hexadecimal after 0x; the whole text. False: not a number, or over 64 bits.

@@ -1,9 +1,9 @@
 #!/bin/sh
-# mk/rules.sh OUT: writes the make rules for everything that is built (see the table at the end) to OUT.
+# mk/rules.sh OUT [FOLDER]: writes the make rules for everything that is built (see the table at the end) into FOLDER (build) to OUT.
 # Plain target: source rules with tabs, understood by GNU make and bmake alike.
 set -eu
 out=$1
-B=build
+B=${2:-build}
 mkdir -p "$(dirname "$out")"
 tmp=$out.$$
 exec >"$tmp"

@@ -91,8 +91,11 @@ int main(int argc, char **argv)
 	hooks.kick = kick;
 	hooks.resumed = resumed;
 	struct vkckpt_segment ram = { guest, kRamBytes, -1 };
+	const struct vkckpt_range place = { kRam, kRamBytes };	// nothing of an image goes anywhere else
 	struct vkckpt_config config = {};
 	config.size = sizeof config;
+	config.places = &place;
+	config.place_count = 1;
 	config.program = config.name = "hello";
 	config.image_fd = -1;
 	config.on_ckpt = VKCKPT_ACTION_EXIT;

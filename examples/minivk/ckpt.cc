@@ -161,6 +161,7 @@ void set_image(const char *file, int standard, const char **path, int *fd)
 
 struct vkckpt_config base_config(const Options &o)
 {
+	static const struct vkckpt_range kPlace = {kRamBase, VKCKPT_MAX_RAM_BYTES};
 	struct vkckpt_config c = {};
 	c.size = sizeof c;
 	c.workers = o.workers;
@@ -174,6 +175,8 @@ struct vkckpt_config base_config(const Options &o)
 	c.layout = kLayout;
 	c.layout_count = sizeof kLayout / sizeof *kLayout;
 	c.hooks = &kHooks;
+	c.places = &kPlace;
+	c.place_count = 1;
 	c.run_dir = "";
 	return c;
 }

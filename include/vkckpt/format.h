@@ -33,6 +33,8 @@
 #define VKCKPT_MAX_VMSPACES	65536u
 #define VKCKPT_MAX_MAPPINGS	16u		/* vpagetable mappings of one vmspace */
 #define VKCKPT_MAX_SEGMENT_BYTES (1ull << 44)
+#define VKCKPT_MAX_RAM_BYTES	(1ull << 44)	/* all segments together */
+#define VKCKPT_MAX_ADDRESS	(1ull << 47)	/* segments and regions end there at the latest */
 #define VKCKPT_MAX_REGION_BYTES	(1ull << 30)
 #define VKCKPT_MAX_RECORD	(1u << 20)	/* payload of a record, but INDEX's */
 #define VKCKPT_MAX_HEAD		(256u << 20)	/* payloads of all head records together */

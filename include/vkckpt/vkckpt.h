@@ -211,6 +211,9 @@ enum vkckpt_resume_kind {
 	VKCKPT_RESUME_CONTEXT = 1	/* vkckpt_safe_point returns VKCKPT_THAWED where it was called; stacks lie in RAM or regions */
 };
 
+/* A piece of the process's address space. */
+struct vkckpt_range { uint64_t address, size_bytes; };
+
 struct vkckpt_config {
 	size_t size;			/* sizeof(struct vkckpt_config) */
 	const char *program;		/* kind of vkernel: an image thaws only in the same kind and build */
@@ -252,6 +255,9 @@ struct vkckpt_config {
 					   of its image, if that has one); VKCKPT_CHAIN_OFF: none in any case */
 	uint32_t reserved_chain;	/* 0 */
 	const char *parent_path;	/* the image that the first one is built on; NULL: none (a thaw: the image itself). Needs chain */
+	const struct vkckpt_range *places;	/* where RAM and regions may lie, each wholly in one; an image that names other
+					   addresses is refused. NULL: anywhere */
+	size_t place_count;
 };
 #define VKCKPT_MAX_WORKERS 64u
 #define VKCKPT_MAX_SECRETS 64u

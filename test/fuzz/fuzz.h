@@ -1,9 +1,5 @@
-// Fuzz targets: each takes any bytes and must come back without a crash, an endless loop or a broken promise. With libFuzzer:
-//
-//	clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address -DVKCKPT_FUZZ_TARGET=fuzz_image -Iinclude -I. -o fuzz_image
-//	    test/fuzz/*_target.cc test/fuzz/libfuzzer.cc build/lib/libvkckpt.a		(one line)
-//
-// In the ordinary tests test/fuzz/run.cc gives them the committed corpus and mutations of it.
+// Fuzz targets: each takes any bytes and must come back without a crash, an endless loop or a broken promise. In the ordinary tests
+// test/fuzz/run.cc gives them the committed corpus and mutations of it.
 #ifndef VKCKPT_TEST_FUZZ_H
 #define VKCKPT_TEST_FUZZ_H
 
@@ -12,13 +8,39 @@
 #include <cstdio>
 #include <cstdlib>
 
-int fuzz_image(const uint8_t *data, size_t size);	// header and record stream, as it is
-int fuzz_sealed(const uint8_t *data, size_t size);	// the same with all checksums put right: what lies behind them
-int fuzz_cipher(const uint8_t *data, size_t size);	// and of an encrypted image, behind its seal
-int fuzz_group(const uint8_t *data, size_t size);	// a group's descriptors
-int fuzz_lz4(const uint8_t *data, size_t size);		// decoding a chunk
-int fuzz_walk(const uint8_t *data, size_t size);	// page tables: the root, then RAM
-int fuzz_device(const uint8_t *data, size_t size);	// a device's configuration and an override
+#include "test/fuzz/mutate.h"
+
+void fuzz_image(const uint8_t *data, size_t size);	// header and record stream, front to back; then the same at random
+void fuzz_random(const uint8_t *data, size_t size);	// index and chunks by random access
+void fuzz_header(const uint8_t *data, size_t size);	// block 0 alone
+void fuzz_records(const uint8_t *data, size_t size);	// head records of every type, one behind the other
+void fuzz_cipher(const uint8_t *data, size_t size);	// an encrypted image, behind its seal
+void fuzz_group(const uint8_t *data, size_t size);	// a group's descriptors
+void fuzz_lz4(const uint8_t *data, size_t size);	// decoding a chunk
+void fuzz_walk(const uint8_t *data, size_t size);	// page tables: the root, then RAM
+void fuzz_device(const uint8_t *data, size_t size);	// a device's configuration and an override
+void fuzz_sidecar(const uint8_t *data, size_t size);	// the file beside a disk, and the fence that a thaw holds against it
+void fuzz_thaw(const uint8_t *data, size_t size);	// a whole thaw, up to the point of no return
+
+struct FuzzTarget {
+	const char *name;
+	void (*run)(const uint8_t *, size_t);
+	void (*mutate)(fuzz::Bytes &, fuzz::Random &);
+	unsigned weight;	// inputs in the ordinary tests, in hundredths of what was asked for
+};
+inline constexpr FuzzTarget kFuzzTargets[] = {
+	{ "image", fuzz_image, fuzz::mutate_image, 100 },
+	{ "random", fuzz_random, fuzz::mutate_image, 100 },
+	{ "cipher", fuzz_cipher, fuzz::mutate_bytes, 10 },
+	{ "header", fuzz_header, fuzz::mutate_block, 200 },
+	{ "records", fuzz_records, fuzz::mutate_bytes, 200 },
+	{ "group", fuzz_group, fuzz::mutate_bytes, 400 },
+	{ "lz4", fuzz_lz4, fuzz::mutate_bytes, 400 },
+	{ "walk", fuzz_walk, fuzz::mutate_bytes, 50 },
+	{ "device", fuzz_device, fuzz::mutate_bytes, 200 },
+	{ "sidecar", fuzz_sidecar, fuzz::mutate_block, 200 },
+	{ "thaw", fuzz_thaw, fuzz::mutate_image, 10 },
+};
 
 #define FUZZ_CHECK(cond) \
 	do { \

@@ -1,81 +1,121 @@
 // Whole images. Whatever the readers say, they agree: bytes that the streaming reader takes open at random as well, and give the same
 // frames.
 #include "test/fuzz/fuzz.h"
-#include "test/unit/image_support.h"
-#include "test/unit/seal_support.h"
 
-using namespace image_test;
+#include <cstring>
+#include <vector>
+
+#include "lib/image_file.h"
+#include "test/fuzz/memory_host.h"
 
 namespace {
 
-void compare(const Bytes &image, const Frames &frames, const vkckpt_crypto *crypto)
-{
-	TempFile file(image);
-	struct vkckpt_error err = {};
-	struct vkckpt_image *opened = nullptr;
-	FUZZ_CHECK(vkckpt_image_open_with(file.path().c_str(), crypto, &opened, &err) == 0);
-	for (auto &[place, expected] : frames) {
-		Bytes frame(VKCKPT_FRAME);
-		FUZZ_CHECK(vkckpt_image_frame(opened, place.first, place.second, frame.data(), &err) == 1);
-		FUZZ_CHECK(frame == expected);
+// What a streaming reader was given of each chunk: a digest of the frames, in the order of delivery.
+struct Delivered {
+	uint32_t object;
+	uint64_t chunk;
+	uint16_t mask;
+};
+struct Sink {
+	std::vector<Delivered> chunks;
+	std::vector<uint8_t> memory = std::vector<uint8_t>(VKCKPT_CHUNK);
+	std::vector<vkckpt_digest> digests;
+	void finish_last()
+	{
+		if (digests.size() < chunks.size())
+			digests.push_back(digest_of_frames(memory.data(), chunks.back().mask));
 	}
-	vkckpt_image_close(opened);
+	static vkckpt_digest digest_of_frames(const uint8_t *base, uint16_t mask)
+	{
+		vk::DigestStream digest;
+		for (unsigned f = 0; f < VKCKPT_CHUNK_FRAMES; f++)
+			if (mask & 1u << f)
+				digest.add(base + f * VKCKPT_FRAME, VKCKPT_FRAME);
+		return digest.result();
+	}
+	static uint8_t *base(void *arg, uint32_t object, uint64_t chunk, uint16_t mask)
+	{
+		Sink &self = *static_cast<Sink *>(arg);
+		self.finish_last();
+		self.chunks.push_back({ object, chunk, mask });
+		return self.memory.data();
+	}
+};
+
+vk::Status read_stream(Sink *sink)
+{
+	vk::ImageReader reader;
+	vk::ChunkTarget target;
+	target.arg = sink;
+	target.base = Sink::base;
+	vk::Status status = reader.open(memory_host::kFile);
+	if (status.ok())
+		status = reader.read_head();
+	if (status.ok())
+		status = reader.read_ram(target);
+	sink->finish_last();
+	reader.close();
+	return status;
 }
 
-void read_both(const Bytes &image, const vkckpt_crypto *crypto = nullptr)
+vk::Status open_at_random(vk::OpenImage *image)
 {
-	TempFile file(image);
-	lseek(file.fd(), 0, SEEK_SET);
-	Frames frames;
-	vk::Status status = read_image(file.fd(), &frames, nullptr, crypto);
+	vk::Status status = image->open(memory_host::kFile);
 	if (status.ok())
-		compare(image, frames, crypto);
-	else
-		(void)open_reason(image, crypto);
+		status = image->read_head();
+	return status.ok() ? image->read_index() : status;
+}
+
+void compare(const uint8_t *data, size_t size, const Sink &sink)
+{
+	static uint8_t stored[vk::OpenImage::kStoredRoom], frames[VKCKPT_CHUNK];
+	memory_host::put(data, size);
+	vk::OpenImage image;
+	FUZZ_CHECK(open_at_random(&image).ok());
+	for (size_t i = 0; i < sink.chunks.size(); i++) {
+		const Delivered &d = sink.chunks[i];
+		const vkckpt_f_chunk *c = image.find_frame(d.object, d.chunk * VKCKPT_CHUNK_FRAMES + static_cast<unsigned>(__builtin_ctz(d.mask)));
+		FUZZ_CHECK(c != nullptr && c->mask == d.mask && c->codec != VKCKPT_CODEC_ZERO);
+		FUZZ_CHECK(image.read_chunk(*c, stored, frames).ok());
+		vkckpt_digest digest = vk::digest_of(frames, static_cast<size_t>(__builtin_popcount(d.mask)) * VKCKPT_FRAME);
+		FUZZ_CHECK(std::memcmp(&digest, &sink.digests[i], sizeof digest) == 0);
+	}
+	image.close();
 }
 
 }  // namespace
 
-int fuzz_image(const uint8_t *data, size_t size)
+void fuzz_image(const uint8_t *data, size_t size)
 {
-	read_both(Bytes(data, data + size));
-	return 0;
+	Sink sink;
+	memory_host::put(data, size);
+	vk::Status status = read_stream(&sink);
+	FUZZ_CHECK(status.ok() == (status.reason == 0) && sink.digests.size() == sink.chunks.size());
+	if (status.ok())
+		compare(data, size, sink);
 }
 
-int fuzz_sealed(const uint8_t *data, size_t size)
+void fuzz_random(const uint8_t *data, size_t size)
 {
-	if (size < sizeof(vkckpt_f_header) + sizeof(vkckpt_f_trailer))
-		return 0;
-	Bytes image(data, data + size);
-	std::vector<uint64_t> offsets = record_offsets(image);
-	// Checksums of chunks, where a descriptor's place lies in the file at all.
-	for (uint64_t offset : offsets) {
-		vkckpt_f_record &r = at<vkckpt_f_record>(image, offset);
-		bool group = r.type == VKCKPT_REC_RAM_GROUP, index = r.type == VKCKPT_REC_INDEX;
-		uint64_t first = offset + sizeof r + (group ? sizeof(vkckpt_f_group) : sizeof(vkckpt_f_index));
-		for (uint64_t i = 0; (group || index) && i < (r.payload_bytes - 16) / sizeof(vkckpt_f_chunk); i++) {
-			if (first + (i + 1) * sizeof(vkckpt_f_chunk) > image.size())
-				break;
-			vkckpt_f_chunk &c = at<vkckpt_f_chunk>(image, first + i * sizeof(vkckpt_f_chunk));
-			if (c.codec != VKCKPT_CODEC_ZERO && c.offset <= image.size() && c.stored_bytes <= image.size() - c.offset)
-				c.digest = vk::digest_of(image.data() + c.offset, c.stored_bytes);
+	static uint8_t stored[vk::OpenImage::kStoredRoom], frames[VKCKPT_CHUNK];
+	memory_host::put(data, size);
+	vk::OpenImage image;
+	if (open_at_random(&image).ok()) {
+		uint64_t total = 0;
+		for (uint64_t i = 0; i < image.index_count(); i++) {
+			const vkckpt_f_chunk &c = image.index()[i];
+			unsigned count = 0;
+			const vkckpt_f_chunk *found = image.find(c.object, c.chunk, &count);
+			FUZZ_CHECK(count >= 1 && count <= 3 && found <= &c && &c < found + count);
+			for (unsigned f = 0; f < VKCKPT_CHUNK_FRAMES; f++)
+				if (c.mask & 1u << f)
+					FUZZ_CHECK(image.find_frame(c.object, c.chunk * VKCKPT_CHUNK_FRAMES + f) == &c);
+			total += c.stored_bytes;
+			(void)image.read_chunk(c, stored, frames).ok();
 		}
+		FUZZ_CHECK(total <= size);	// nothing stands for two
+		unsigned none;
+		(void)image.find(size % 7, size, &none);
 	}
-	reseal(image, offsets);
-	read_both(image);
-	return 0;
-}
-
-// A table that opens everything; also who has no key reads it, for its checksums.
-int fuzz_cipher(const uint8_t *data, size_t size)
-{
-	if (size < sizeof(vkckpt_f_header) + sizeof(vkckpt_f_trailer))
-		return 0;
-	static const vkckpt_crypto table = seal_test::open_to_all();
-	Bytes image(data, data + size);
-	reseal(image, record_offsets(image));
-	read_both(image, &table);
-	TempFile file(image);
-	(void)vkckpt_image_verify(file.path().c_str(), -1, nullptr, nullptr, nullptr);
-	return 0;
+	image.close();
 }

@@ -1,8 +1,8 @@
 // The parts by themselves: a group's descriptors, LZ4 blocks, page tables, a device's configuration.
 #include "test/fuzz/fuzz.h"
 
+#include <algorithm>
 #include <cstring>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,11 +15,11 @@
 #include "lib/walk.h"
 
 // What check_group lets through lies inside its data, in order, and inside the objects.
-int fuzz_group(const uint8_t *data, size_t size)
+void fuzz_group(const uint8_t *data, size_t size)
 {
 	std::vector<uint64_t> payload((size + 7) / 8);
 	if (size < sizeof(vkckpt_f_group))
-		return 0;
+		return;
 	std::memcpy(payload.data(), data, size);
 	vk::ImageShape shape;
 	shape.segment_count = 1;
@@ -30,7 +30,7 @@ int fuzz_group(const uint8_t *data, size_t size)
 	const vkckpt_f_chunk *chunks = reinterpret_cast<const vkckpt_f_chunk *>(&group + 1);
 	size_t room = (size - sizeof group) / sizeof *chunks;
 	if (!vk::check_group(group, chunks, sizeof group + room * sizeof *chunks, 0x1230, shape).ok())
-		return 0;
+		return;
 	FUZZ_CHECK(group.chunk_count == room && room <= VKCKPT_GROUP_CHUNKS);
 	uint64_t end = group.data_offset;
 	for (uint32_t i = 0; i < group.chunk_count; i++) {
@@ -44,35 +44,33 @@ int fuzz_group(const uint8_t *data, size_t size)
 		end = c.offset + c.stored_bytes;
 	}
 	FUZZ_CHECK(end <= group.data_offset + group.data_bytes && group.data_bytes % VKCKPT_BLOCK == 0);
-	return 0;
 }
 
-int fuzz_lz4(const uint8_t *data, size_t size)
+void fuzz_lz4(const uint8_t *data, size_t size)
 {
 	if (size < 1 || size > VKCKPT_CHUNK)
-		return 0;
+		return;
 	size_t room = (data[0] % 16 + size_t{1}) * VKCKPT_FRAME;
 	std::vector<uint8_t> stored(data + 1, data + size), out(room + 64, 0xc7);
 	(void)vk::lz4_decode(stored.data(), stored.size(), out.data(), room);
 	for (size_t i = room; i < out.size(); i++)
 		FUZZ_CHECK(out[i] == 0xc7);
-	return 0;
 }
 
 namespace {
 
 struct WalkSum {
 	uint64_t frames = 0, ram_frames = 0;
-	std::set<uint64_t> tables;
+	std::vector<uint64_t> tables;
 };
 
 }  // namespace
 
 // The first 32 bytes are the mapping and the format, the rest is RAM, repeated to whole frames.
-int fuzz_walk(const uint8_t *data, size_t size)
+void fuzz_walk(const uint8_t *data, size_t size)
 {
 	if (size < 40)
-		return 0;
+		return;
 	vkckpt_f_mapping mapping = {};
 	std::memcpy(&mapping.root, data, 8);
 	std::memcpy(&mapping.size_bytes, data + 8, 8);
@@ -81,8 +79,9 @@ int fuzz_walk(const uint8_t *data, size_t size)
 	WalkSum sum;
 	sum.ram_frames = 1 + data[25] % 64;
 	std::vector<uint64_t> ram(sum.ram_frames * 512);
-	for (size_t i = 0; i < ram.size() * 8; i++)
-		reinterpret_cast<uint8_t *>(ram.data())[i] = data[32 + i % (size - 32)];
+	uint8_t *bytes = reinterpret_cast<uint8_t *>(ram.data());
+	for (size_t at = 0; at < ram.size() * 8; at += size - 32)
+		std::memcpy(bytes + at, data + 32, std::min(size - 32, ram.size() * 8 - at));
 	vk::Arena arena;
 	FUZZ_CHECK(arena.map(vk::walk_scratch_bytes(ram.size() * 8) + 64, vk::Prefault::no).ok());
 	vk::WalkScratch scratch;
@@ -96,20 +95,21 @@ int fuzz_walk(const uint8_t *data, size_t size)
 	};
 	visitor.table = [](void *arg, uint64_t frame, unsigned level) {
 		WalkSum &s = *static_cast<WalkSum *>(arg);
-		FUZZ_CHECK(frame < s.ram_frames && level >= 1 && level <= 4 && s.tables.insert(frame).second);
+		FUZZ_CHECK(frame < s.ram_frames && level >= 1 && level <= 4);
+		FUZZ_CHECK(std::find(s.tables.begin(), s.tables.end(), frame) == s.tables.end());
+		s.tables.push_back(frame);
 	};
 	vk::WalkCounts counts;
 	vk::walk_mapping(*format, ram.data(), ram.size() * 8, mapping, scratch, visitor, counts);
 	FUZZ_CHECK(counts.frames_mapped == sum.frames && counts.table_frames == sum.tables.size());
 	FUZZ_CHECK(counts.frames_writable <= sum.frames && counts.frames_modified <= sum.frames);
 	arena.release();
-	return 0;
 }
 
-int fuzz_device(const uint8_t *data, size_t size)
+void fuzz_device(const uint8_t *data, size_t size)
 {
 	if (size < sizeof(vkckpt_f_device) || size > VKCKPT_MAX_RECORD)
-		return 0;
+		return;
 	std::vector<uint8_t> payload(data, data + size);
 	vkckpt_f_device &device = *reinterpret_cast<vkckpt_f_device *>(payload.data());
 	device.device_class[31] = device.name[31] = '\0';	// checked before the entries are looked at
@@ -129,5 +129,4 @@ int fuzz_device(const uint8_t *data, size_t size)
 		}
 	}
 	arena.release();
-	return 0;
 }

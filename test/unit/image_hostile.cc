@@ -261,8 +261,11 @@ TEST_CASE("a header that claims enormous RAM costs a reader nothing", "[image][h
 {
 	Forgery f = forgery();
 	f.header().segment_count = VKCKPT_MAX_SEGMENTS;
+	constexpr uint64_t bytes = VKCKPT_MAX_RAM_BYTES / VKCKPT_MAX_SEGMENTS;
 	for (unsigned i = 0; i < VKCKPT_MAX_SEGMENTS; i++)
-		f.header().segment[i] = { i * VKCKPT_MAX_SEGMENT_BYTES, VKCKPT_MAX_SEGMENT_BYTES };
+		f.header().segment[i] = { (i + 1) * bytes, bytes };
 	uint32_t reason = f.reason();
 	REQUIRE((reason == 0 || reason == VKCKPT_R_NO_MEMORY));
+	f.header().segment[15].size_bytes += 4096;
+	REQUIRE(f.reason() == VKCKPT_R_LIMIT);
 }

@@ -25,6 +25,7 @@ TEST_CASE("arm names the field that is wrong")
 	Vkernel v;
 	v.make_ram();
 	struct vkckpt_segment two[2] = { v.segment, v.segment };
+	const struct vkckpt_range elsewhere = { kRam + 4096, kRamBytes }, ram_alone = { kRam, kRamBytes };
 	std::string expected;
 	SECTION("size") { v.config.size = 8; expected = "BAD_ARGUMENT size"; }
 	SECTION("name") { v.config.name = "a/b"; expected = "BAD_ARGUMENT name"; }
@@ -48,6 +49,20 @@ TEST_CASE("arm names the field that is wrong")
 	SECTION("region in RAM") { v.regions.push_back({ "r", v.ram() + 8, 8 }); expected = "BAD_ARGUMENT regions[0].address: overlaps RAM"; }
 	SECTION("region's name") { v.regions.push_back({ "", small_region, 8 }); expected = "BAD_ARGUMENT regions[0].name"; }
 	SECTION("region too large") { v.regions.push_back({ "r", small_region, 2ull << 30 }); expected = "LIMIT regions[0].size_bytes"; }
+	SECTION("RAM in none of the places")
+	{
+		v.config.places = &elsewhere;
+		v.config.place_count = 1;
+		expected = "BAD_ARGUMENT segments[0].address: in none of the places";
+	}
+	SECTION("places forgotten") { v.config.place_count = 1; expected = "BAD_ARGUMENT places"; }
+	SECTION("a region in none of the places")
+	{
+		v.config.places = &ram_alone;
+		v.config.place_count = 1;
+		v.regions.push_back({ "r", small_region, 8 });
+		expected = "BAD_ARGUMENT regions[0].address: in none of the places";
+	}
 	SECTION("device twice") { v.add_device("a"); v.add_device("a"); expected = "BAD_ARGUMENT devices[1].name: occurs twice"; }
 	SECTION("device class") { v.add_device("a"); v.device_class.size = 1; expected = "BAD_ARGUMENT devices[0].device_class"; }
 	CHECK(arm_error(v) == expected);

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <sys/wait.h>
 
+#include "lib/digest.h"
 #include "test/unit/fixture.h"
 
 using namespace fixture;
@@ -190,6 +191,26 @@ TEST_CASE("suspend, thaw, and no second thaw")
 		CHECK(b.boot(disk) == -EBADMSG);
 		CHECK(vkckpt_disk_discard(disk.c_str(), &b.err) == 0);
 		CHECK(b.boot(disk) == 0);
+	}
+	SECTION("a sidecar that is longer, has no end in its path or is no file is refused")
+	{
+		std::string bytes = slurp(disk + ".vkckpt");
+		spill(disk + ".vkckpt", bytes + "x");
+		CHECK(v.thaw(v.image) == -EBADMSG);
+		CHECK(reason(v.err) == "SIDECAR_DAMAGED");
+		struct vkckpt_f_sidecar s;
+		memcpy(&s, bytes.data(), sizeof s);
+		memset(s.image_path, 'p', sizeof s.image_path);
+		s.digest = vk::digest_of(&s, offsetof(struct vkckpt_f_sidecar, digest));
+		spill(disk + ".vkckpt", std::string(reinterpret_cast<char *>(&s), sizeof s));
+		CHECK(v.thaw(v.image) == -EBADMSG);
+		CHECK(reason(v.err) == "SIDECAR_DAMAGED");
+		REQUIRE(unlink((disk + ".vkckpt").c_str()) == 0);
+		REQUIRE(mkfifo((disk + ".vkckpt").c_str(), 0600) == 0);
+		CHECK(v.thaw(v.image) == -EINVAL);
+		CHECK(reason(v.err) == "BAD_ARGUMENT");
+		Disk b(disk);
+		CHECK(b.boot(disk) == -EINVAL);
 	}
 	SECTION("a dry run leaves the disk as it was")
 	{

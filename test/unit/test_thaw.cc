@@ -141,6 +141,15 @@ TEST_CASE("a thaw is refused before anything is touched")
 		CHECK(reason(v) == "ADDRESS_TAKEN");
 		munmap(p, 4096);
 	}
+	SECTION("RAM outside the places that this vkernel has for it")
+	{
+		const struct vkckpt_range short_by_a_page = { kRam, kRamBytes - 4096 };
+		v.config.places = &short_by_a_page;
+		v.config.place_count = 1;
+		CHECK(v.thaw(v.image) == -ENOTSUP);
+		CHECK(reason(v) == "LAYOUT_DIFFERS");
+		CHECK(v.err.number == kRam);
+	}
 	SECTION("there is no image")
 	{
 		CHECK(v.thaw(v.image + "x") == -ENOENT);
@@ -155,7 +164,26 @@ TEST_CASE("a thaw is refused before anything is touched")
 	v.config.build_id_bytes = 0;
 	v.config.layout_count = 0;
 	v.config.pagetable_format = 0;
+	v.config.place_count = 0;
 	CHECK(slurp(v.image) == image);
+	REQUIRE(v.thaw(v.image) == 0);
+}
+
+TEST_CASE("an image is taken where its RAM and regions fill their places, and refused where a region leaves them")
+{
+	Vkernel v;
+	v.regions.push_back({ "bss", region_memory, sizeof region_memory });
+	struct vkckpt_range places[] = { { kRam, kRamBytes }, { (uint64_t)region_memory, sizeof region_memory } };
+	v.config.places = places;
+	v.config.place_count = 2;
+	REQUIRE(v.arm() == 0);
+	REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
+	v.die();
+	places[1].size_bytes--;
+	REQUIRE(v.thaw(v.image) == -ENOTSUP);
+	CHECK(reason(v) == "LAYOUT_DIFFERS");
+	CHECK(v.err.number == (uint64_t)region_memory);
+	places[1].size_bytes++;
 	REQUIRE(v.thaw(v.image) == 0);
 }
 

@@ -1,0 +1,29 @@
+// Before a command reads an image, which may come from anywhere, the process gives up what reading does not need: after confine it can
+// open only the files it names, and cannot write or create any, start a program, open a socket, signal or trace anybody, whatever it may
+// be made to execute. Each half is used where the host has it: Landlock for files, a seccomp filter for system calls.
+#ifndef VKCKPT_BIN_CONFINE_H
+#define VKCKPT_BIN_CONFINE_H
+
+#include <string>
+#include <vector>
+
+namespace tool {
+
+enum class Confine { kNot, kReading };	// of a command: kReading: its operands are images, and it writes nothing but its answer
+
+struct Confinement {
+	int landlock_abi = 0;		// 0: the host has no Landlock (Linux 5.13), any file can be opened for reading
+	bool calls = false;		// the seccomp filter is in force
+};
+
+// For good, in this thread and all it makes. Files that are open stay open. What the host has not is left out: the result says so.
+Confinement confine(const std::vector<std::string> &readable);
+// For a command that reads these images: also the images they descend from, their signatures, and the sidecars of their disks, become readable. Who names
+// those is the image, so that is found out by a child that is itself confined to the images known so far.
+// others: files that are to be readable as well, such as keys.
+Confinement confine_to_images(const std::vector<std::string> &images, const std::vector<std::string> &others = {});
+// What confine would achieve on this host, in words, for vkckpt --version.
+std::string confinement_text();
+
+}  // namespace tool
+#endif

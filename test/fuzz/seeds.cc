@@ -1,0 +1,125 @@
+// The corpus. See seeds.h.
+#include "test/fuzz/seeds.h"
+
+#include <filesystem>
+#include <fstream>
+#include <vector>
+
+#include <vkckpt/disk.h>
+
+#include "lib/source.h"
+#include "test/unit/image_support.h"
+
+namespace seeds {
+namespace {
+
+using image_test::Bytes;
+using image_test::Fill;
+using image_test::Frames;
+
+void spill(const std::string &folder, const char *name, const Bytes &bytes)
+{
+	std::filesystem::create_directories(folder);
+	std::ofstream out(folder + "/" + name, std::ios::binary);
+	out.write(reinterpret_cast<const char *>(bytes.data()), static_cast<long>(bytes.size()));
+}
+
+// As image_test makes them, with the addresses and the build that target `thaw' takes.
+Bytes image(const std::vector<uint64_t> &segments, const std::vector<uint64_t> &regions, const Frames &frames)
+{
+	Bytes bytes = image_test::image_bytes(image_test::shape_of(segments, regions), frames);
+	vkckpt_f_header &header = image_test::at<vkckpt_f_header>(bytes, 0);
+	header.arch = VKCKPT_ARCH_X86_64;
+	for (unsigned i = 0; i < header.segment_count; i++)
+		header.segment[i].address = kRam + i * (kRamRoom / 4);
+	unsigned region = 0;
+	const std::vector<uint64_t> offsets = image_test::record_offsets(bytes);
+	for (uint64_t offset : offsets) {
+		uint64_t payload = offset + sizeof(vkckpt_f_record);
+		uint16_t type = image_test::at<vkckpt_f_record>(bytes, offset).type;
+		if (type == VKCKPT_REC_IDENTITY) {
+			vkckpt_f_identity &identity = image_test::at<vkckpt_f_identity>(bytes, payload);
+			std::memcpy(identity.build_id, kBuild, sizeof kBuild);
+			identity.build_id_bytes = sizeof kBuild;
+			identity.layout = vk::digest_of(nullptr, 0);
+		}
+		if (type == VKCKPT_REC_REGION)
+			image_test::at<vkckpt_f_region>(bytes, payload).address = kRegions + 65536 * region++;
+	}
+	image_test::reseal(bytes, offsets);
+	return bytes;
+}
+
+Frames some_frames()
+{
+	std::mt19937_64 random(3);
+	Frames frames;
+	for (uint64_t f : { 0, 1, 5, 17, 18, 40 })
+		frames[{ 0, f }] = image_test::frame_of(f == 5 ? Fill::zero : Fill::text, random);
+	frames[{ 1, 2 }] = image_test::frame_of(Fill::text, random);
+	frames[{ VKCKPT_OBJECT_REGION, 0 }] = image_test::frame_of(Fill::text, random);
+	return frames;
+}
+
+void make_images(const std::string &folder)
+{
+	std::mt19937_64 random(4);
+	Frames raw;
+	raw[{ 0, 3 }] = image_test::frame_of(Fill::noise, random);
+	const Bytes empty = image({ 4096 }, {}, {}), small = image({ 44 * 4096, 3 * 4096 }, { 4000, 70000 }, some_frames());
+	for (const char *target : { "image", "random", "thaw" }) {
+		spill(folder + "/" + target, "empty", empty);
+		spill(folder + "/" + target, "raw", image({ 8 * 4096 }, {}, raw));
+		spill(folder + "/" + target, "small", small);
+	}
+	Bytes block(small.begin(), small.begin() + sizeof(vkckpt_f_header));
+	spill(folder + "/header", "two", block);
+	// The head's records as target `records' takes them.
+	Bytes records;
+	for (uint64_t offset : image_test::record_offsets(small)) {
+		vkckpt_f_record r;
+		std::memcpy(&r, small.data() + offset, sizeof r);
+		if (r.type >= VKCKPT_REC_HEAD_END)
+			break;
+		records.push_back(static_cast<uint8_t>(r.type));
+		records.push_back(static_cast<uint8_t>(r.payload_bytes));
+		records.push_back(static_cast<uint8_t>(r.payload_bytes >> 8));
+		auto payload = small.begin() + static_cast<long>(offset + sizeof r);
+		records.insert(records.end(), payload, payload + static_cast<long>(r.payload_bytes));
+	}
+	spill(folder + "/records", "all", records);
+}
+
+// In front of the sidecar the input says what the image has of the disk.
+void make_sidecars(const std::string &folder)
+{
+	for (uint32_t state : { VKCKPT_DISK_IDLE, VKCKPT_DISK_RUNNING, VKCKPT_DISK_SUSPENDED }) {
+		vkckpt_f_sidecar s = {};
+		std::memcpy(s.magic, VKCKPT_SIDECAR_MAGIC, sizeof s.magic);
+		s.version = 1;
+		s.state = state;
+		s.disk_id = image_test::uuid(3);
+		s.image_id = image_test::uuid(1);
+		s.epoch = 7;
+		std::strcpy(s.image_path, "/var/vkernel/one.ckpt");
+		s.digest = vk::digest_of(&s, offsetof(vkckpt_f_sidecar, digest));
+		Bytes bytes(41);
+		std::memcpy(bytes.data(), &s.disk_id, 16);
+		std::memcpy(bytes.data() + 16, &s.image_id, 16);
+		bytes[32] = 7;
+		bytes[40] = 1;
+		const uint8_t *at = reinterpret_cast<const uint8_t *>(&s);
+		bytes.insert(bytes.end(), at, at + sizeof s);
+		spill(folder + "/sidecar", state == VKCKPT_DISK_IDLE ? "idle" : state == VKCKPT_DISK_RUNNING ? "running" : "suspended", bytes);
+	}
+}
+
+}  // namespace
+
+void make(const std::string &folder)
+{
+	make_images(folder);
+	make_sidecars(folder);
+}
+
+}  // namespace seeds

@@ -1,0 +1,18 @@
+// The corpus: small inputs of every target, made with the library's own writer, so that a new feature of the format gets its seeds by a few
+// lines here. build/test/fuzz/run --make FOLDER writes them.
+#ifndef VKCKPT_TEST_FUZZ_SEEDS_H
+#define VKCKPT_TEST_FUZZ_SEEDS_H
+
+#include <cstdint>
+#include <string>
+
+namespace seeds {
+
+// Where the images have RAM and regions, and how much of it target `thaw' allows there.
+constexpr uint64_t kRam = 0x300000000000, kRamRoom = 16 << 20, kRegions = 0x310000000000, kRegionsRoom = 4 << 20;
+constexpr char kBuild[4] = { 'f', 'u', 'z', 'z' };
+
+void make(const std::string &folder);
+
+}  // namespace seeds
+#endif
