@@ -88,10 +88,17 @@ play-uml: uml uml-guest
 test-uml: uml uml-guest
 	sh test/uml/run.sh
 
+# Not part of CI: a kernel of its own is built (minutes, once).
+test-uml-debug: uml-guest
+	$(MAKE) all
+	sh vkernel-hooks/uml/build.sh debug
+	UML_VARIANT=debug sh test/uml/run.sh test/uml/variants/debug.sh
+
 install: all
 	sh mk/install.sh "$(DESTDIR)" "$(PREFIX)"
 
 clean:
 	rm -rf build
 
-.PHONY: all deps demo play test bench bench-check bench-baseline soak explore install clean world tests uml uml-guest demo-uml play-uml test-uml
+.PHONY: all deps demo play test bench bench-check bench-baseline soak explore install clean world tests uml uml-guest demo-uml play-uml test-uml \
+	test-uml-debug

@@ -149,6 +149,29 @@ void print_memory(const ImageFile &image)
 		table.print();
 }
 
+void print_times(const ImageFile &image)
+{
+	const vkckpt_f_stats &s = image.stats();
+	struct Part { const char *name; uint64_t ns; };
+	auto text = [](std::initializer_list<Part> parts) {
+		std::string out;
+		for (const Part &part : parts)
+			if (part.ns)
+				out += (out.empty() ? "" : ", ") + std::string(part.name) + " " + human_duration(part.ns);
+		return out;
+	};
+	auto time = [&](unsigned t) { return vkckpt_stats_time_ns(&s, t); };
+	uint64_t devices = time(VKCKPT_TIME_DEVICES), freeze = time(VKCKPT_TIME_FREEZE);
+	uint64_t sync = s.quiesce_ns > devices + freeze ? s.quiesce_ns - devices - freeze : 0;
+	puts("\nTimes");
+	line("Checkpoint", text({{devices || freeze ? "sync" : "quiesce", sync}, {"freeze", freeze}, {"devices", devices}, {"walk", s.walk_ns},
+	    {"write", s.write_ns}}) + "; then the commit");
+	std::string thaw = text({{"load", time(VKCKPT_TIME_THAW_LOAD)}, {"vmspaces", time(VKCKPT_TIME_THAW_VMSPACES)},
+	    {"devices", time(VKCKPT_TIME_THAW_DEVICES)}, {"tasks", time(VKCKPT_TIME_THAW_TASKS)}});
+	if (!thaw.empty())
+		line("Thaw before", thaw);
+}
+
 void print_devices(const ImageFile &image)
 {
 	std::vector<Device> devices = image.devices();
@@ -211,6 +234,7 @@ void print_text(const ImageFile &image)
 	print_what(image);
 	print_cpu(image);
 	print_memory(image);
+	print_times(image);
 	print_devices(image);
 	print_spaces(image);
 	print_disks(image);
@@ -312,6 +336,12 @@ void json_memory(Json &json, const ImageFile &image)
 	json.number("quiesce_ns", stats.quiesce_ns);
 	json.number("walk_ns", stats.walk_ns);
 	json.number("write_ns", stats.write_ns);
+	json.number("devices_ns", vkckpt_stats_time_ns(&stats, VKCKPT_TIME_DEVICES));
+	json.number("freeze_ns", vkckpt_stats_time_ns(&stats, VKCKPT_TIME_FREEZE));
+	json.number("thaw_load_ns", vkckpt_stats_time_ns(&stats, VKCKPT_TIME_THAW_LOAD));
+	json.number("thaw_vmspaces_ns", vkckpt_stats_time_ns(&stats, VKCKPT_TIME_THAW_VMSPACES));
+	json.number("thaw_devices_ns", vkckpt_stats_time_ns(&stats, VKCKPT_TIME_THAW_DEVICES));
+	json.number("thaw_tasks_ns", vkckpt_stats_time_ns(&stats, VKCKPT_TIME_THAW_TASKS));
 	json.number("workers", stats.workers);
 	json.begin_array("classes");
 	for (const ClassSummary &entry : ram.classes) {

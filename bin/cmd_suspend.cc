@@ -32,6 +32,8 @@ static int tell_success(const Entry &entry, const Order &order, const Outcome &o
 	const char *late = outcome.was_cancelled ? " after all: the cancellation came after the commit" : "";
 	printf("%s: %s %s (%s)%s%s\n", entry.label().c_str(), suspend ? "suspended to" : "checkpoint written to",
 	    place_of(entry, outcome).c_str(), human_duration(outcome.elapsed_ns).c_str(), late, suspend ? "" : "; it runs on");
+	if (!outcome.parts.empty())
+		printf("  %s\n", outcome.parts.c_str());
 	return finish_output(kYes);
 }
 
@@ -77,12 +79,15 @@ static int tell(const Entry &entry, const Order &order, const Outcome &outcome)
 	return kNo;
 }
 
-static int request(const Arguments &arguments, uint32_t action)
+static int request(const Command &command, const Arguments &arguments, uint32_t action)
 {
 	Entry entry;
 	if (!find_one(arguments.operands[0], "nothing was sent; ", &entry))
 		return kNo;
-	uint32_t flags = (arguments.ram_only ? VKCKPT_REQUEST_RAM_ONLY : 0) | (arguments.full ? VKCKPT_REQUEST_FULL : 0);
+	if (arguments.ram_only && arguments.copy_disks)
+		return misuse(command, "checkpoint: --ram-only leaves disks out, --copy-disks copies them: only one of the two");
+	uint32_t flags = (arguments.ram_only ? VKCKPT_REQUEST_RAM_ONLY : 0) | (arguments.full ? VKCKPT_REQUEST_FULL : 0) |
+	    (arguments.copy_disks ? VKCKPT_REQUEST_COPY_DISKS : 0);
 	Order order{action, flags, arguments.timeout_s};
 	Outcome outcome{End::kFailed};
 	std::string problem;
@@ -91,14 +96,14 @@ static int request(const Arguments &arguments, uint32_t action)
 	return tell(entry, order, outcome);
 }
 
-static int run_suspend(const Command &, const Arguments &arguments)
+static int run_suspend(const Command &command, const Arguments &arguments)
 {
-	return request(arguments, VKCKPT_ACTION_EXIT);
+	return request(command, arguments, VKCKPT_ACTION_EXIT);
 }
 
-static int run_checkpoint(const Command &, const Arguments &arguments)
+static int run_checkpoint(const Command &command, const Arguments &arguments)
 {
-	return request(arguments, VKCKPT_ACTION_CONTINUE);
+	return request(command, arguments, VKCKPT_ACTION_CONTINUE);
 }
 
 const Command kSuspend = {
@@ -110,13 +115,14 @@ const Command kSuspend = {
 };
 
 const Command kCheckpoint = {
-	"checkpoint", "[-t seconds] [--full] [--ram-only] NAME|PID", "writes a vkernel's image while it runs on",
+	"checkpoint", "[-t seconds] [--full] [--ram-only | --copy-disks] NAME|PID", "writes a vkernel's image while it runs on",
 	"Returns when the image is committed. ^C cancels the request.\n"
 	"  -t, --timeout=seconds   then cancel; returns once it is certain that the vkernel runs on\n"
 	"  -f, --full              of a vkernel that keeps a chain: a full image, which begins a new one\n"
 	"  -r, --ram-only          leave writable disks out: the image thaws only on disks that were put back\n"
-	"                          to what they were at this moment\n",
-	"frt:", 1, 1, run_checkpoint,
+	"                          to what they were at this moment\n"
+	"  -c, --copy-disks        copy writable disks that the file system cannot clone; the vkernel stands meanwhile\n",
+	"cfrt:", 1, 1, run_checkpoint,
 };
 
 }  // namespace tool

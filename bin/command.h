@@ -20,6 +20,7 @@ struct Arguments {
 	bool json = false;
 	bool quiet = false;
 	bool ram_only = false;
+	bool copy_disks = false;
 	bool remove = false;
 	bool full = false;
 	const char *parent = nullptr;

@@ -62,6 +62,7 @@ public:
 	bool wait_for_end(int timeout_ms) const;	// true: the process has ended
 	Status status() const;
 	void last_image(std::string *image, uint32_t *chain_length) const;
+	std::string parts() const;			// of the last request that was committed
 
 private:
 	Fd pidfd_;
@@ -153,6 +154,19 @@ void Target::last_image(std::string *image, uint32_t *chain_length) const
 	*chain_length = load(words_->chain_length);
 }
 
+std::string Target::parts() const
+{
+	const struct { const char *name; uint32_t us; } parts[] = {
+		{"sync", load(words_->sync_us)}, {"freeze", load(words_->freeze_us)}, {"devices", load(words_->devices_us)},
+		{"walk", load(words_->walk_us)}, {"write", load(words_->write_us)}, {"commit", load(words_->commit_us)},
+	};
+	std::string text;
+	for (const auto &part : parts)
+		if (part.us)
+			text += (text.empty() ? "" : ", ") + std::string(part.name) + " " + human_duration(part.us * uint64_t{1000});
+	return text;
+}
+
 // Follows one request. Each step() is one look; it says when the end has come.
 class Follower {
 public:
@@ -186,6 +200,8 @@ Outcome Follower::follow()
 		;
 	progress_.clear();
 	outcome_.elapsed_ns = monotonic_ns() - start_ns_;
+	if (outcome_.end == End::kCommitted)
+		outcome_.parts = target_.parts();
 	return outcome_;
 }
 

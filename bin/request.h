@@ -36,6 +36,7 @@ struct Outcome {
 	uint32_t chain_length = 0;	// images that it needs, itself included
 	uint64_t bytes = 0;		// of RAM
 	uint64_t elapsed_ns = 0;
+	std::string parts;		// where the time went: "sync 30.1 ms, ... commit 2.0 ms"; "": not told
 };
 
 // True with *out filled, or false with *problem when the process is not the one of the entry or cannot be signalled: then

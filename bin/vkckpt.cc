@@ -77,6 +77,7 @@ static const option kLongOptions[] = {
 	{"json", no_argument, nullptr, 'j'},
 	{"quiet", no_argument, nullptr, 'q'},
 	{"ram-only", no_argument, nullptr, 'r'},
+	{"copy-disks", no_argument, nullptr, 'c'},
 	{"remove", no_argument, nullptr, 'R'},
 	{"full", no_argument, nullptr, 'f'},
 	{"parent", required_argument, nullptr, 'P'},
@@ -103,6 +104,7 @@ static int take_option(const Command &command, int letter, Arguments *arguments)
 	case 'j': arguments->json = true; return 0;
 	case 'q': arguments->quiet = true; return 0;
 	case 'r': arguments->ram_only = true; return 0;
+	case 'c': arguments->copy_disks = true; return 0;
 	case 'R': arguments->remove = true; return 0;
 	case 'f': arguments->full = true; return 0;
 	case 'P': arguments->parent = optarg; return 0;

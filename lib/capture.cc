@@ -17,6 +17,35 @@
 namespace vk {
 namespace {
 
+uint32_t us(uint64_t ns) { return ns / 1000 < UINT32_MAX ? (uint32_t)(ns / 1000) : UINT32_MAX; }
+
+// As vkckpt_stats_time_ns reads it, at number t.
+uint64_t packed_time(unsigned t, uint64_t ns)
+{
+	uint64_t m = ns / VKCKPT_TIME_STEP_NS + (ns % VKCKPT_TIME_STEP_NS != 0), e = 0;
+	for (; m > 0x3f; e++)
+		m = (m + 1) / 2;
+	return (e > 0xf ? 0x3ff : e << 6 | m) << 10 * t;
+}
+
+// What the vkernel told, or else what the state machine saw of devices and vCPUs.
+void tell_quiesce(struct vkckpt &ck, uint64_t quiet_ns)
+{
+	const struct vkckpt_times &told = ck.times;
+	bool all = told.sync_ns || told.freeze_ns || told.devices_ns;
+	uint64_t devices_ns = all ? told.devices_ns : ck.drained_ns - ck.quiesce_began_ns;
+	uint64_t freeze_ns = all ? told.freeze_ns : quiet_ns - ck.drained_ns;
+	struct vkckpt_f_stats &stats = ck.writer.stats();
+	stats.quiesce_ns = told.sync_ns + freeze_ns + devices_ns;
+	stats.times = packed_time(VKCKPT_TIME_FREEZE, freeze_ns) | packed_time(VKCKPT_TIME_DEVICES, devices_ns) |
+	    packed_time(VKCKPT_TIME_THAW_LOAD, told.thaw_load_ns) | packed_time(VKCKPT_TIME_THAW_VMSPACES, told.thaw_vmspaces_ns) |
+	    packed_time(VKCKPT_TIME_THAW_DEVICES, told.thaw_devices_ns) | packed_time(VKCKPT_TIME_THAW_TASKS, told.thaw_tasks_ns);
+	struct vkckpt_run_entry &run = *ck.run.words();
+	run.sync_us = us(told.sync_ns);
+	run.freeze_us = us(freeze_ns);
+	run.devices_us = us(devices_ns);
+}
+
 Status write_image(struct vkckpt &ck, ImageFile &file)
 {
 	uint64_t began = sys_clock_ns(CLOCK_MONOTONIC);
@@ -36,7 +65,7 @@ Status write_image(struct vkckpt &ck, ImageFile &file)
 	struct vkckpt_f_stats &stats = ck.writer.stats();
 	stats.workers = ck.crew.workers();
 	stats.codec = ck.config.codec;
-	stats.quiesce_ns = began - ck.quiesce_began_ns;
+	tell_quiesce(ck, began);
 	stats.walk_ns = walked - began;
 	stats.write_ns = sys_clock_ns(CLOCK_MONOTONIC) - walked;
 	return ck.writer.finish();
@@ -46,12 +75,17 @@ Status write_image(struct vkckpt &ck, ImageFile &file)
 Status commit(struct vkckpt &ck, ImageFile &file)
 {
 	ck.run.phase(VKCKPT_PHASE_COMMIT);
+	uint64_t began = sys_clock_ns(CLOCK_MONOTONIC);
 	VK_TRY(image_file_sync(file));
 	VK_TRY(disks_prepare(ck));
 	if (request_cancelled(ck))
 		return fail(ECANCELED, VKCKPT_R_CANCELLED, "commit");
 	VK_TRY(image_file_replace(file));
 	VK_TRY(disks_replace(ck));
+	struct vkckpt_run_entry &run = *ck.run.words();
+	run.walk_us = us(ck.writer.stats().walk_ns);
+	run.write_us = us(ck.writer.stats().write_ns);
+	run.commit_us = us(sys_clock_ns(CLOCK_MONOTONIC) - began);
 	return success();
 }
 

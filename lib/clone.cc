@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <string.h>
 
+#include "lib/copy_data.h"
 #include "lib/digest.h"
 #include "lib/replace.h"
 #include "lib/sidecar.h"
@@ -16,48 +17,13 @@ namespace vk {
 namespace {
 
 constexpr const char *kWhere = "thaw: clone";
-constexpr size_t kBuffer = 1 << 20;
-
-Status copy_extent(int from, int to, const char *path, uint64_t at, uint64_t end, uint8_t *buffer)
-{
-	while (at < end) {
-		size_t part = end - at < kBuffer ? end - at : kBuffer;
-		long got = pread_all(from, buffer, part, at);
-		if (got > 0)
-			if (long r = pwrite_all(to, buffer, (size_t)got, at); r < 0)
-				got = r;
-		if (got < 0)
-			return fail_host((int)-got, kWhere, path, at);
-		if (got == 0)	// it has become shorter: the caller compares sizes
-			return success();
-		at += (uint64_t)got;
-	}
-	return success();
-}
-
-// Holes stay holes.
-Status copy_bytes(int from, int to, const char *path, uint64_t size, uint8_t *buffer)
-{
-	if (long r = sys_ftruncate(to, size); r < 0)
-		return fail_host((int)-r, kWhere, path, size);
-	for (uint64_t at = 0; at < size;) {
-		long data = sys_lseek(from, (int64_t)at, SEEK_DATA);
-		if (data == -ENXIO)
-			return success();
-		long hole = data < 0 ? data : sys_lseek(from, data, SEEK_HOLE);
-		uint64_t start = hole < 0 ? at : (uint64_t)data, end = hole < 0 ? size : (uint64_t)hole;
-		VK_TRY(copy_extent(from, to, path, start, end, buffer));
-		at = end;
-	}
-	return success();
-}
 
 Status fill(int from, int to, const char *path, uint64_t size, uint8_t *buffer, uint32_t *how)
 {
 	*how = VKCKPT_CLONE_REFLINK;
 	if (sys_ioctl(to, FICLONE, (void *)(intptr_t)from) < 0) {
 		*how = VKCKPT_CLONE_COPY;
-		VK_TRY(copy_bytes(from, to, path, size, buffer));
+		VK_TRY(copy_data(from, to, size, buffer, kWhere, path));
 	}
 	struct stat st;
 	if (sys_fstat(to, &st) < 0 || (uint64_t)st.st_size != size)
@@ -144,9 +110,9 @@ Status CloneDisks::add(struct vkckpt_source &source, const char *clone, bool loo
 	if (!from || !vkckpt_get_bytes(&source, "fence_disk_id", nullptr))
 		return success();	// no writable disk
 	if (!disks_) {
-		VK_TRY(arena_.map(Arena::room(VKCKPT_MAX_DEVICES * sizeof(Disk)) + Arena::room(kBuffer, 4096), Prefault::no));
+		VK_TRY(arena_.map(Arena::room(VKCKPT_MAX_DEVICES * sizeof(Disk)) + Arena::room(kCopyBuffer, 4096), Prefault::no));
 		disks_ = arena_.take_array<Disk>(VKCKPT_MAX_DEVICES);
-		buffer_ = static_cast<uint8_t *>(arena_.take(kBuffer, 4096));
+		buffer_ = static_cast<uint8_t *>(arena_.take(kCopyBuffer, 4096));
 	}
 	VK_CHECK(count_ < VKCKPT_MAX_DEVICES);
 	Disk &disk = disks_[count_];

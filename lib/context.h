@@ -82,6 +82,8 @@ struct vkckpt {
 	vk::Status outcome;			// of the capture, or why it did not come to one
 	int verdict;				// what parked vCPUs return
 	bool direct;				// vkckpt_capture: hooks of the quiesce are not ours
+	uint64_t drained_ns;			// when every device was
+	struct vkckpt_times times;		// of this request, and of the thaw that this run began with
 
 	// what arm was told
 	vk::Arena arena;

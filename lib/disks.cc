@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <string.h>
 #include <linux/fs.h>
+#include <sys/stat.h>
 
+#include "lib/copy_data.h"
 #include "lib/replace.h"
 #include "lib/sidecar.h"
 #include "lib/signals.h"
@@ -28,8 +30,36 @@ bool freezes_copies(const struct vkckpt &ck)
 
 Status not_frozen(const char *name, int code) { return fail(code, VKCKPT_R_DISK_NOT_FROZEN, "capture: freeze", name); }
 
+Status copy_disk(struct vkckpt &ck, const char *name, int disk_fd, int to)
+{
+	constexpr const char *kWhere = "capture: copy the disk";
+	static_assert(kCopyBuffer <= VKCKPT_MAX_RECORD);
+	char self[48];		// a description of our own, because the vkernel's may have a position that counts
+	Text(self, sizeof self).add("/proc/self/fd/").decimal((uint64_t)disk_fd);
+	long from = sys_open(self, O_RDONLY);
+	if (from < 0)
+		return fail_host((int)-from, kWhere, name);
+	struct stat st;
+	long r = sys_fstat((int)from, &st);
+	Status s = r < 0 ? fail_host((int)-r, kWhere, name) :
+	    copy_data((int)from, to, (uint64_t)st.st_size, ck.record, kWhere, name, { request_ended, &ck });
+	sys_close((int)from);
+	return s;
+}
+
+// As a clone, which costs nothing; else as a copy where the disk or the request allows one.
+Status clone_or_copy(struct vkckpt &ck, const char *name, const struct vkckpt_disk &disk, int to)
+{
+	long r = sys_ioctl(to, FICLONE, (void *)(intptr_t)disk.disk_fd);
+	if (r >= 0)
+		return success();
+	if (disk.copies || request_flags(ck) & VKCKPT_REQUEST_COPY_DISKS)
+		return copy_disk(ck, name, disk.disk_fd, to);
+	return not_frozen(name, (int)-r);
+}
+
 // IMAGE.NAME-1a2b3c4d5e6f7081: an own name per image, so that it replaces nothing that may be in use.
-Status freeze_copy(const char *name, DiskStep &step, const ImageFile &file)
+Status freeze_copy(struct vkckpt &ck, const char *name, DiskStep &step, const ImageFile &file)
 {
 	if (!file.final[0])
 		return not_frozen(name, ENOTSUP);
@@ -44,9 +74,10 @@ Status freeze_copy(const char *name, DiskStep &step, const ImageFile &file)
 		step.frozen_path[0] = 0;
 		return fail_host((int)-fd, "capture: freeze", name);
 	}
-	long r = sys_ioctl((int)fd, FICLONE, (void *)(intptr_t)step.disk->disk_fd);
-	Status s = r < 0 ? not_frozen(name, (int)-r) : uuid_make(&step.next.disk_id);
+	Status s = clone_or_copy(ck, name, *step.disk, (int)fd);
 	step.next.epoch = 1;
+	if (s.ok())
+		s = uuid_make(&step.next.disk_id);
 	if (s.ok())
 		s = sidecar_take_proof((int)fd, name, step.next);
 	sys_close((int)fd);
@@ -64,7 +95,7 @@ Status freeze(struct vkckpt &ck, const char *name, DiskStep &step, const ImageFi
 		step.next.holder_pid = 0;
 	}
 	if (freezes_copies(ck))
-		return freeze_copy(name, step, file);
+		return freeze_copy(ck, name, step, file);
 	step.ram_only = request_action(ck) == VKCKPT_ACTION_CONTINUE;
 	return sidecar_take_proof(step.disk->disk_fd, name, step.next);
 }

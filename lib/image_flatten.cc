@@ -138,7 +138,7 @@ Status copy_chunks(Flatten &f, void (*progress)(void *, uint64_t), void *arg)
 	stats.frames_zero = now.frames_zero;
 	stats.frames_parent = 0;
 	stats.stored_bytes = now.stored_bytes;
-	stats.reserved = 0;
+	stats.hot_end = 0;
 	__builtin_memcpy(stats.class_bytes, now.class_bytes, sizeof stats.class_bytes);
 	f.out.stats() = stats;
 	return f.out.finish();

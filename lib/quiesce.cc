@@ -75,6 +75,7 @@ int end_running(struct vkckpt &ck)
 	struct vkckpt_error err;
 	memset(&err, 0, sizeof err);
 	int result = ck.outcome.ok() ? 0 : report(ck.outcome, &err);
+	ck.times.sync_ns = ck.times.freeze_ns = ck.times.devices_ns = 0;
 	ck.run.done(ck.outcome, VKCKPT_PHASE_RUNNING);
 	bool direct = ck.direct;
 	ck.wanted.store(0);	// before claimed: the next request sets it again
@@ -175,6 +176,7 @@ bool open_park(struct vkckpt &ck)
 		return false;
 	if (!ck.park_word.swap_if(word, kParkOpen))
 		return false;
+	ck.drained_ns = now_ns();
 	set_stage(ck, Stage::park);
 	if (ck.hooks.kick)
 		ck.hooks.kick(ck.hooks.arg);
@@ -378,7 +380,7 @@ int capture_directly(struct vkckpt &ck, unsigned vcpu, uint32_t action, const st
 	ck.direct = true;
 	ck.noticed = false;
 	ck.devices_stopped = 0;
-	ck.quiesce_began_ns = now_ns();
+	ck.quiesce_began_ns = ck.drained_ns = now_ns();
 	ck.vcpus[vcpu].context = *caller;
 	ck.outcome = request_cancelled(ck) ? cancelled() : capture_precheck(ck);
 	uint64_t all = kAllSignals, old = 0;
@@ -434,4 +436,10 @@ extern "C" int vk_capture(struct vkckpt *ck, unsigned vcpu, uint32_t action, str
 VK_EXPORT int vkckpt_decline(struct vkckpt *ck, int code, uint32_t reason, const char *subject, struct vkckpt_error *err)
 {
 	return decline(*ck, code > 0 ? code : EIO, reason, subject ? subject : "", err);
+}
+
+VK_EXPORT void vkckpt_tell_times(struct vkckpt *ck, const struct vkckpt_times *times)
+{
+	if (times->size == sizeof *times)
+		ck->times = *times;
 }

@@ -66,7 +66,7 @@ constexpr ReasonText kReasons[] = {
 	    "thaw its image; or give the image up for good with vkckpt discard, then boot" },
 	{ R(DISK_SUPERSEDED), "the disk has gone on since this image", "thaw the newest image of this disk" },
 	{ R(DISK_NOT_FROZEN), "a checkpoint that continues needs a frozen copy of each writable disk",
-	    "suspend instead, use a file system with reflinks, or ask for RAM alone" },
+	    "suspend instead, use a file system with reflinks, have the disks copied (--copy-disks), or ask for RAM alone" },
 	{ R(SIDECAR_DAMAGED), "the disk's sidecar file is damaged",
 	    "restore it with the disk from a backup; or make sure that no image of this disk is wanted, then vkckpt discard" },
 

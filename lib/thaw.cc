@@ -175,6 +175,7 @@ int thaw(const struct vkckpt_thaw_config *config, struct vkckpt **out, struct vk
 	t.config = config;
 	t.began_ns = sys_clock_ns(CLOCK_MONOTONIC);
 	Status s = prepare(t);
+	uint64_t loaded = sys_clock_ns(CLOCK_MONOTONIC);
 	bool dry = s.ok() && config->dry_run;
 	bool own_data = true;		// the caller's .data and .bss are still those of this process
 	if (s.ok() && !dry) {
@@ -188,9 +189,13 @@ int thaw(const struct vkckpt_thaw_config *config, struct vkckpt **out, struct vk
 			die(s);
 		return tell(t, s, err);
 	}
+	struct vkckpt *ck = t.ck;
+	uint64_t restored = sys_clock_ns(CLOCK_MONOTONIC);
 	start(t);
 	drop_staging(t);
-	struct vkckpt *ck = t.ck;
+	ck->times.thaw_load_ns = loaded - t.began_ns;
+	ck->times.thaw_vmspaces_ns = restored - loaded;
+	ck->times.thaw_devices_ns = sys_clock_ns(CLOCK_MONOTONIC) - restored;
 	close_image(t);
 	*out = ck;
 	return 0;

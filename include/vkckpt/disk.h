@@ -44,6 +44,8 @@ struct vkckpt_disk {
 	int disk_fd;			/* the caller's */
 	char path[VKCKPT_MAX_PATH + 1];
 	struct vkckpt_f_sidecar now;	/* as on disk */
+	uint32_t copies;		/* 1, set by the caller behind vkckpt_disk_boot or _thaw: a checkpoint that continues may copy it
+					   where it cannot be cloned, unasked; for files that hold little, like a copy-on-write layer */
 };
 
 /*

@@ -336,14 +336,28 @@ struct vkckpt_f_stats {
 	uint64_t stored_bytes;		/* of chunks */
 	uint64_t class_frames[VKCKPT_CLASS_COUNT];
 	uint64_t class_bytes[VKCKPT_CLASS_COUNT];	/* stored */
-	uint64_t quiesce_ns, walk_ns, write_ns;
+	uint64_t quiesce_ns, walk_ns, write_ns;	/* quiesce: from the request to quiet */
 	uint32_t workers;		/* threads that encoded; 0: not told */
 	uint32_t codec;			/* enum vkckpt_codec that was tried; 0: not told */
 	uint64_t hot_end;		/* RAM stored at offsets below it is wanted first at a thaw; 0: not told */
 	uint64_t frames_parent;		/* live, unchanged since the parent image */
-	uint64_t reserved;
+	uint64_t times;			/* enum vkckpt_time, see vkckpt_stats_time_ns; 0: not told */
 	uint64_t frames_secret;		/* left out because no image may hold them */
 };
+
+/*
+ * Parts of a checkpoint and of the thaw that the captured run began with. Number t stands in 10 bits of `times`, from bit 10 * t on: m in the
+ * low 6, e in the high 4 of them mean m << e steps of 100 us, rounded up (to less than 4 % more); all ones: at least that long.
+ */
+enum vkckpt_time {
+	VKCKPT_TIME_FREEZE = 0, VKCKPT_TIME_DEVICES = 1,	/* of quiesce_ns: tasks or vCPUs stopped, devices drained; the rest went before */
+	VKCKPT_TIME_THAW_LOAD = 2, VKCKPT_TIME_THAW_VMSPACES = 3, VKCKPT_TIME_THAW_DEVICES = 4, VKCKPT_TIME_THAW_TASKS = 5
+};
+#define VKCKPT_TIME_STEP_NS	100000u
+static inline uint64_t vkckpt_stats_time_ns(const struct vkckpt_f_stats *stats, unsigned t)
+{
+	return ((stats->times >> 10 * t & 0x3f) << (stats->times >> (10 * t + 6) & 0xf)) * VKCKPT_TIME_STEP_NS;
+}
 
 /*
  * REC_INDEX: entry_count, then the descriptors of the whole image sorted by (object, chunk, codec). payload_bytes counts

@@ -31,7 +31,8 @@ enum vkckpt_action {
 };
 enum vkckpt_request_flags {
 	VKCKPT_REQUEST_RAM_ONLY = 1,	/* continue without freezing writable disks: the image thaws only on disks put back */
-	VKCKPT_REQUEST_FULL = 2		/* the image is a full one, with which a new chain begins */
+	VKCKPT_REQUEST_FULL = 2,	/* the image is a full one, with which a new chain begins */
+	VKCKPT_REQUEST_COPY_DISKS = 4	/* continue: a writable disk that cannot be cloned is copied (all its data, while nothing runs) */
 };
 #define VKCKPT_REQUEST(action, flags, id) \
 	((uint64_t)(action) | (uint64_t)(flags) << 8 | (uint64_t)(id) << 16)
@@ -85,7 +86,9 @@ struct vkckpt_run_entry {	/* 4096 bytes */
 	/* CLOCK_MONOTONIC; 0: not yet, or booted. vkckpt_thaw called; what must be there before it runs is loaded; it
 	   is ready to run; all of RAM is there. */
 	uint64_t thaw_began_ns, thaw_loaded_ns, thaw_ready_ns, thaw_full_ns;
-	uint8_t zero[1360];
+	/* how long the parts of the last request took that came to a commit, in microseconds; in this order */
+	uint32_t sync_us, freeze_us, devices_us, walk_us, write_us, commit_us;
+	uint8_t zero[1336];
 };
 #ifdef __cplusplus
 static_assert(sizeof(struct vkckpt_run_entry) == 4096, "run entry");

@@ -334,6 +334,19 @@ int vkckpt_capture(struct vkckpt *, unsigned vcpu, uint32_t action, struct vkckp
 int vkckpt_decline(struct vkckpt *, int code, uint32_t reason, const char *subject, struct vkckpt_error *err);
 
 /*
+ * Times in nanoseconds that only the vkernel can measure. The library measures what it does itself; what is not 0 here is
+ * taken instead. Of a checkpoint: its next image and the run directory's status tell them. Of the thaw that the run began
+ * with: every image of the run does.
+ */
+struct vkckpt_times {
+	size_t size;
+	uint64_t sync_ns, freeze_ns, devices_ns;	/* file systems synced; tasks stopped; devices drained */
+	uint64_t thaw_load_ns, thaw_vmspaces_ns, thaw_devices_ns, thaw_tasks_ns;
+};
+/* Tells them. Safety: contexts SAFE POINT (before vkckpt_capture) and THAW, not AS-Safe. Since 0.2. */
+void vkckpt_tell_times(struct vkckpt *, const struct vkckpt_times *);
+
+/*
  * Facts about an armed vkernel: its generation (new at every thaw) and the number of thaws behind it. Safety: MT-Safe,
  * AS-Safe. Since 0.1.
  */

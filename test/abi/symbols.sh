@@ -33,7 +33,7 @@ for s in $(nm -D -g --defined-only "$shared" | awk '$2 != "A" { sub(/@.*/, "", $
 done
 
 # Every function of the public headers is there, in both.
-sed -n 's/^[a-z].*[ *]\(vkckpt_[a-z0-9_]*\)(.*/\1/p' include/vkckpt/*.h | sort -u >"$dir/declared"
+sed -n '/^static inline/d; s/^[a-z].*[ *]\(vkckpt_[a-z0-9_]*\)(.*/\1/p' include/vkckpt/*.h | sort -u >"$dir/declared"
 for s in $(cat "$dir/declared"); do
 	grep -qx "$s" "$dir/defined" || differs "$archive lacks $s"
 	nm -D "$shared" | grep -q " T $s\(@\|$\)" || differs "$shared does not export $s"

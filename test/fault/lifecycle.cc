@@ -304,9 +304,10 @@ std::vector<std::string> names_in(const std::string &folder)
 }
 }
 
-TEST_CASE("a checkpoint that continues freezes each writable disk where reflinks are, or leaves nothing behind")
+// reflinks: the host has them; else the disk is copied because the request allows it.
+static void freezes_or_leaves_nothing(bool reflinks)
 {
-	faults::state()->reflinks = true;
+	faults::state()->reflinks = reflinks;
 	each_fault([&](long k, int error) {
 		if (error != EIO)
 			return false;
@@ -317,7 +318,7 @@ TEST_CASE("a checkpoint that continues freezes each writable disk where reflinks
 		std::string sidecar = slurp(disk + ".vkckpt");
 		REQUIRE(v.arm() == 0);
 		faults::start(k, -error);
-		REQUIRE(v.request(VKCKPT_ACTION_CONTINUE) == VKCKPT_RESUMED);
+		REQUIRE(v.request(VKCKPT_ACTION_CONTINUE, 0, reflinks ? 0 : VKCKPT_REQUEST_COPY_DISKS) == VKCKPT_RESUMED);
 		bool reached = faults::stop();
 		INFO("call " << k << " (" << faults::state()->failed_number << "): " << v.last_resumed.message);
 		std::vector<std::string> names = names_in(v.dir.path);
@@ -334,6 +335,7 @@ TEST_CASE("a checkpoint that continues freezes each writable disk where reflinks
 			if (name.find("image.disk0-") == 0 && name.find(".vkckpt") == std::string::npos)
 				frozen = v.dir / name;
 		REQUIRE(inspect(frozen).state == VKCKPT_DISK_SUSPENDED);
+		REQUIRE((reflinks || slurp(frozen) == slurp(disk)));
 		v.disarm();
 		v.drop_ram();
 		std::string original = "disk0.path=" + disk;
@@ -349,4 +351,14 @@ TEST_CASE("a checkpoint that continues freezes each writable disk where reflinks
 		return reached;
 	});
 	faults::state()->reflinks = false;
+}
+
+TEST_CASE("a checkpoint that continues freezes each writable disk where reflinks are, or leaves nothing behind")
+{
+	freezes_or_leaves_nothing(true);
+}
+
+TEST_CASE("a checkpoint that may copy disks does so where no reflinks are, or leaves nothing behind")
+{
+	freezes_or_leaves_nothing(false);
 }

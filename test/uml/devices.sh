@@ -44,7 +44,7 @@ uml_until_armed dev
 first=$(grep -a -o 'TICK [0-9]*' "$work/dev.log" | head -n 1 | cut -d' ' -f2)
 [ "$first" -gt "$last" ] && [ "$first" -le $((last + 3)) ]
 grep -a 'TICK.*readonly' "$work/dev.log" | tail -n 1
-! grep -a TICK "$work/plain.log"
+if grep -a TICK "$work/plain.log"; then exit 1; fi
 # the serial line has a new pty, which the management console names
 perl -MSocket -e 'socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die; bind($s, sockaddr_un("$ARGV[1]")) or die; my $c = "config ssl0";
 	send($s, pack("LLLa*", 0xcafebabe, 2, length $c, $c), 0, sockaddr_un($ARGV[0])) or die "mconsole: $!"; alarm 10;

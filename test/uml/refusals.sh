@@ -55,7 +55,7 @@ uml_until_armed two
 : >"$work/two.log"
 uml_until two TICK 10
 
-# a file of the host that a guest process has open and that is gone: the request fails by name, the guest runs on
+# a process with an LDT; a file of the host that a guest process has open and that is gone: the request fails by name, the guest runs on
 kill -9 "$pid"; wait "$pid" || true
 cp --sparse=always "$debian" "$work/three.img"
 echo text >"$work/host/data"
@@ -63,10 +63,15 @@ cat >"$work/host/run.sh" <<'GUEST'
 #!/bin/bash
 mount -t hostfs -o "$(tr ' ' '\n' </proc/cmdline | sed -n 's/^vkhost=//p')" none /mnt
 exec 5</mnt/data
+/run/host/ldt /mnt/noldt &
 while sleep 0.2; do echo TICK; done
 GUEST
+cp build/test/uml/ldt "$work/host/"
 uml_boot three ubd0="$work/three.img" vkhost="$work/host" vkrun=/run/host/run.sh
-uml_until three TICK 60
+uml_until three 'LDT written' 60
+refused 'ldt: a process with an LDT' "$vkckpt" suspend three
+touch "$work/host/noldt"
+uml_until three 'LDT gone' 20
 rm "$work/host/data"
 refused 'hostfs: a guest process has' "$vkckpt" suspend three
 : >"$work/three.log"

@@ -1,9 +1,10 @@
 #!/bin/sh
 # test/uml/run.sh [TEST...]: the tests of User Mode Linux, each a script of its own in this folder; exit 77 is "skipped". After `make uml uml-guest`.
+# UML_VARIANT: with the kernel of that variant (build.sh); the tests in variants/ are only for theirs.
 # deep/NAME names one of those that take long (make soak runs them). Nothing of a test stays on the host, also when it is interrupted.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-[ -x build/uml/linux ] && [ -f build/uml/debian.img ] || { echo "make uml uml-guest first" >&2; exit 1; }
+[ -x "build/uml/${UML_VARIANT:+$UML_VARIANT/}linux" ] && [ -f build/uml/debian.img ] || { echo "make uml uml-guest first" >&2; exit 1; }
 mkdir -p build/test/uml
 for c in test/uml/guests/*.c; do
 	o=build/test/uml/$(basename "${c%.c}")

@@ -40,6 +40,49 @@ TEST_CASE("a request that cannot be brought to a capture is declined with a reas
 	CHECK(v.entry().done_id == 9);
 }
 
+TEST_CASE("times that only the vkernel knows stand in its next image, those of its thaw in every one")
+{
+	Vkernel v;
+	REQUIRE(v.arm() == 0);
+	struct vkckpt_times times = {};
+	times.size = sizeof times;
+	times.sync_ns = 3'000'000, times.freeze_ns = 2'000'000, times.devices_ns = 1'000'000;
+	times.thaw_tasks_ns = 7'000'000;
+	vkckpt_tell_times(v.ck, &times);
+	struct vkckpt_error err = {};
+	auto stats = [&] {
+		struct vkckpt_image *image = nullptr;
+		REQUIRE(vkckpt_image_open(v.image.c_str(), &image, &err) == 0);
+		struct vkckpt_f_stats s = *vkckpt_image_stats(image);
+		vkckpt_image_close(image);
+		return s;
+	};
+	REQUIRE(vkckpt_capture(v.ck, 0, VKCKPT_ACTION_CONTINUE, &err) == VKCKPT_RESUMED);
+	struct vkckpt_f_stats s = stats();
+	CHECK(s.quiesce_ns == 6'000'000);
+	CHECK(vkckpt_stats_time_ns(&s, VKCKPT_TIME_FREEZE) == 2'000'000);
+	CHECK(vkckpt_stats_time_ns(&s, VKCKPT_TIME_DEVICES) == 1'000'000);
+	CHECK(vkckpt_stats_time_ns(&s, VKCKPT_TIME_THAW_TASKS) == 7'000'000);
+	CHECK(v.entry().sync_us == 3000);
+	CHECK(v.entry().freeze_us == 2000);
+	CHECK(v.entry().devices_us == 1000);
+	CHECK(v.entry().write_us == s.write_ns / 1000);
+	// the next one has its own
+	REQUIRE(vkckpt_capture(v.ck, 0, VKCKPT_ACTION_EXIT, &err) == VKCKPT_EXIT);
+	s = stats();
+	CHECK(s.quiesce_ns < 6'000'000);
+	CHECK(vkckpt_stats_time_ns(&s, VKCKPT_TIME_THAW_TASKS) == 7'000'000);
+	CHECK(vkckpt_stats_time_ns(&s, VKCKPT_TIME_THAW_LOAD) == 0);
+	// and the library measures a thaw by itself
+	v.disarm();
+	v.drop_ram();
+	REQUIRE(v.thaw(v.image) == 0);
+	REQUIRE(vkckpt_capture(v.ck, 0, VKCKPT_ACTION_EXIT, &err) == VKCKPT_EXIT);
+	s = stats();
+	CHECK(vkckpt_stats_time_ns(&s, VKCKPT_TIME_THAW_LOAD) > 0);
+	CHECK(vkckpt_stats_time_ns(&s, VKCKPT_TIME_THAW_TASKS) == 0);
+}
+
 TEST_CASE("the start of a segment that is not RAM is neither read nor mapped")
 {
 	constexpr size_t kSkip = 5 * 4096;

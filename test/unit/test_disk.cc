@@ -246,6 +246,15 @@ TEST_CASE("a chain of suspends and thaws: only the newest image fits")
 	CHECK(v.ram()[2] == 3);
 }
 
+static std::string line_of(const std::string &command)
+{
+	char line[1024] = "";
+	FILE *out = popen(command.c_str(), "r");
+	REQUIRE(fgets(line, sizeof line, out) != nullptr);
+	pclose(out);
+	return std::string(line, strcspn(line, "\n"));
+}
+
 TEST_CASE("a checkpoint that continues with a writable disk")
 {
 	Vkernel v;
@@ -261,6 +270,32 @@ TEST_CASE("a checkpoint that continues with a writable disk")
 			REQUIRE(system(("test $(ls " + v.dir.path + " | wc -l) = 3").c_str()) == 0);	// disk, sidecar, run
 		}
 		CHECK(inspect(disk).state == VKCKPT_DISK_RUNNING);
+	}
+	SECTION("copies it where the request or the disk allows that: data only, and the image thaws on the copy")
+	{
+		REQUIRE(truncate(disk.c_str(), 64 << 20) == 0);
+		int fd = open(disk.c_str(), O_WRONLY | O_CLOEXEC);
+		std::string text(3 << 20, 'x');
+		REQUIRE(pwrite(fd, text.data(), text.size(), 40 << 20) == (ssize_t)text.size());
+		close(fd);
+		unsigned flags = VKCKPT_REQUEST_COPY_DISKS;
+		SECTION("the disk") { v.device_state[0].fence.copies = 1, flags = 0; }
+		SECTION("the request") { }
+		REQUIRE(v.request(VKCKPT_ACTION_CONTINUE, 1, flags) == VKCKPT_RESUMED);
+		INFO(v.last_resumed.message);
+		REQUIRE(v.last_resumed.reason == 0);
+		std::string copy = line_of("ls " + v.dir.path + "/image.disk0-* | grep -v 'vkckpt$'");
+		struct stat st = {};
+		REQUIRE(stat(copy.c_str(), &st) == 0);
+		CHECK(st.st_size == 64 << 20);
+		CHECK(st.st_blocks * 512 < 8 << 20);
+		REQUIRE(system(("cmp " + disk + " " + copy).c_str()) == 0);
+		CHECK(inspect(disk).state == VKCKPT_DISK_RUNNING);
+		CHECK(inspect(copy).state == VKCKPT_DISK_SUSPENDED);
+		v.disarm();
+		v.drop_ram();
+		REQUIRE(v.thaw(v.image) == 0);
+		CHECK(inspect(copy).state == VKCKPT_DISK_RUNNING);
 	}
 	SECTION("writes RAM alone when asked for; the image thaws on a disk that was put back")
 	{

@@ -1,14 +1,18 @@
 #!/bin/sh
-# vkernel-hooks/uml/build.sh: makes build/uml/linux, User Mode Linux from the kernel source that Debian ships with this folder's patches, the
-# glue and libvkckpt in it. Equal inputs give an equal build id: nothing of the clone's place, the host or the time goes in.
+# vkernel-hooks/uml/build.sh [VARIANT]: makes build/uml/linux, User Mode Linux from the kernel source that Debian ships with this folder's
+# patches, the glue and libvkckpt in it. Equal inputs give an equal build id: nothing of the clone's place, the host or the time goes in.
+# VARIANT (debug): build/uml/VARIANT/linux, with config.VARIANT over config; only the tests want it.
 #
 # Cache (XDG_CACHE_HOME or ~/.cache, folder vkckpt): uml-KEY, the result, under a hash of all inputs; uml-tree-KEY, a built tree, from which
 # a clone with other patches or glue builds only what differs.
 set -eu
 cd "$(dirname "$0")/../.."
 here=vkernel-hooks/uml
-out=build/uml
-src=$out/src
+variant=${1:-}
+out=build/uml${variant:+/$variant}
+src=build/uml/src
+kbuild=kbuild${variant:+-$variant}
+config="$here/config${variant:+ $here/config.$variant}"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/vkckpt
 package=linux-source-6.1
 tarball=/usr/src/$package.tar.xz
@@ -32,7 +36,7 @@ fi
 tools=$( (gcc --version; ld --version) | grep -E '^(gcc|GNU ld)')
 hash() { sha256sum | cut -c1-20; }
 base_key=$( (echo "$version $tools"; cat $here/config; sed -n '/^# BEGIN unpack/,/^# END unpack/p' $here/build.sh) | hash)
-key=$( (echo "$base_key"; cd $here && find patches glue -type f | LC_ALL=C sort | xargs sha256sum; cd ../.. &&
+key=$( (echo "$base_key $variant"; cat $config; cd $here && find patches glue -type f | LC_ALL=C sort | xargs sha256sum; cd ../.. &&
 	sha256sum $out/libvkckpt.o include/vkckpt/*.h) | hash)
 if [ -x $out/linux ] && [ "$(cat $out/key 2>/dev/null)" = "$key" ]; then
 	exit 0
@@ -105,7 +109,7 @@ rsync -c $out/libvkckpt.o $src/arch/um/os-Linux/libvkckpt.o_shipped
 
 # --- configure and build
 run() {
-	nice make -C $src ARCH=um O=kbuild KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970' KBUILD_BUILD_USER=vkckpt \
+	nice make -C $src ARCH=um O=$kbuild KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970' KBUILD_BUILD_USER=vkckpt \
 		KBUILD_BUILD_HOST=vkckpt KBUILD_BUILD_VERSION=1 LOCALVERSION= "$@" >>$out/build.log 2>&1 || {
 		grep -E -A3 'error|Error' $out/build.log | tail -n 40 >&2
 		say "the build failed; all of it is in $out/build.log" >&2
@@ -113,26 +117,27 @@ run() {
 	}
 }
 : >$out/build.log
-mkdir -p $src/kbuild
-if [ ! -f $src/kbuild/.config ] || ! cmp -s $here/config $src/.vkckpt/config; then
-	cp $here/config $src/kbuild/.config
+mkdir -p $src/$kbuild
+cat $config >$out/config
+if [ ! -f $src/$kbuild/.config ] || ! cmp -s $out/config $src/.vkckpt/$kbuild.config; then
+	cp $out/config $src/$kbuild/.config
 	run olddefconfig
-	for set in $(grep -o '^CONFIG_[A-Z0-9_]*=' $here/config); do
-		grep -q "^$set" $src/kbuild/.config || { say "$set in $here/config has no effect" >&2; exit 1; }
+	for set in $(grep -o '^CONFIG_[A-Z0-9_]*=' $out/config); do
+		grep -q "^$set" $src/$kbuild/.config || { say "$set in $config has no effect" >&2; exit 1; }
 	done
-	cp $here/config $src/.vkckpt/config
+	cp $out/config $src/.vkckpt/$kbuild.config
 fi
 say "compiling (a first time takes minutes; $out/build.log)"
 run -j"${JOBS:-$(nproc)}" linux modules
-cp -f $src/kbuild/linux $out/linux.new && mv -f $out/linux.new $out/linux
+cp -f $src/$kbuild/linux $out/linux.new && mv -f $out/linux.new $out/linux
 rm -rf $out/modules && mkdir $out/modules
-find $src/kbuild -name '*.ko' -exec cp {} $out/modules/ \;
+find $src/$kbuild -name '*.ko' -exec cp {} $out/modules/ \;
 
 # --- keep
 new=$(mktemp -d "$cache/new.XXXXXX")
 cp $out/linux "$new/linux" && cp -R $out/modules "$new/modules" && chmod 755 "$new"
 rm -rf "$cache/uml-$key" && mv "$new" "$cache/uml-$key"
-if [ ! -d "$cache/uml-tree-$base_key" ]; then
+if [ -z "$variant" ] && [ ! -d "$cache/uml-tree-$base_key" ]; then
 	rm -rf "$cache"/uml-tree-*
 	cp -a --reflink=auto $src "$cache/new-tree.$$" && mv "$cache/new-tree.$$" "$cache/uml-tree-$base_key"
 fi

@@ -43,7 +43,7 @@ uml_suspend demo
 away=$(stamp)
 echo "   the process is gone; $(ls "$work" | tr '\n' ' ')"
 say "vkckpt info: what the image holds"
-"$vkckpt" info "$work/demo.vkckpt" | sed -n '/^Memory/,/^$/p;/^Guest/,/^$/p;/^Disks/,$p' | sed 's/^/   /'
+"$vkckpt" info "$work/demo.vkckpt" | sed -n '/^Memory/,/^$/p;/^Times/,/^$/p;/^Guest/,/^$/p;/^Disks/,$p' | sed 's/^/   /'
 sleep 2
 say "linux thaw=demo.vkckpt: another process goes on where it stopped"
 start=$(stamp)

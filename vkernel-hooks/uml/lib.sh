@@ -1,5 +1,6 @@
-# Sourced by the demonstration and the tests of User Mode Linux, in the top folder of the project. Everything happens in $work.
-linux=$PWD/build/uml/linux
+# Sourced by the demonstration and the tests of User Mode Linux, in the top folder of the project. Everything happens in $work. UML_VARIANT: the
+# kernel of a variant of build.sh instead of the plain one.
+linux=$PWD/build/uml/${UML_VARIANT:+$UML_VARIANT/}linux
 vkckpt=$PWD/build/bin/vkckpt
 debian=$PWD/build/uml/debian.img
 
@@ -39,6 +40,13 @@ uml_until() {
 		kill -0 "$pid" 2>/dev/null || { grep -a -q -- "$2" "$work/$1.log" && return 0; echo "$1 has ended before a line '$2'" >&2; return 1; }
 		sleep 0.1
 	done
+}
+# uml_silent FILE: fails, and shows where, if the kernel complained in it.
+uml_silent() {
+	if grep -a -n -E -A8 'WARNING|BUG|INFO: |inconsistent lock|suspicious|sleeping function|Call Trace|ODEBUG|EXT4-fs error|I/O error' "$1"; then
+		echo "the kernel complained" >&2
+		return 1
+	fi
 }
 # uml_until_armed NAME: until tools can find it.
 uml_until_armed() {

@@ -45,15 +45,18 @@ extern int uml_exitcode;
 	defined(CONFIG_VIRTIO_UML) || defined(CONFIG_UML_SOUND) || defined(CONFIG_UML_WATCHDOG)
 #error "libvkckpt cannot checkpoint a kernel with page poisoning, KASAN, time travel, virtio_uml, sound or the watchdog"
 #endif
+#if defined(CONFIG_UML_NET_ETHERTAP) || defined(CONFIG_UML_NET_TUNTAP) || defined(CONFIG_UML_NET_SLIP) || \
+	defined(CONFIG_UML_NET_DAEMON) || defined(CONFIG_UML_NET_VDE) || defined(CONFIG_UML_NET_MCAST) || \
+	defined(CONFIG_UML_NET_PCAP) || defined(CONFIG_UML_NET_SLIRP)
+#error "libvkckpt cannot checkpoint the old network transports of User Mode Linux (ethN=); use the vector ones (vecN:)"
+#endif
 
 static struct workqueue_struct *vk_wq;
 static int vk_sock[2] = { -1, -1 };
 static int vk_thawing;			/* devices are not back yet */
 static int vk_captured;			/* the request got as far as the library */
 static int vk_result;
-static long long vk_phase[2];	/* of a thaw: address spaces, devices */
 static long long vk_mark;		/* where the phase that is measured began */
-long long um_vkckpt_phase_us[3];
 
 /* The time since the last mark, which moves here. */
 static long long vk_lap(void)
@@ -167,7 +170,7 @@ int um_vkckpt_next_mm(unsigned long long *cursor, unsigned long long *id, int *p
 	return 1;
 }
 
-/* Names the address spaces while that can still be done with the proper locks. */
+/* Names the address spaces while that can still be done with the proper locks; refuses those whose stub process has more than memory. */
 static void vk_name_mms(void)
 {
 	struct mm_context *ctx;
@@ -189,6 +192,9 @@ static void vk_name_mms(void)
 		task_unlock(t);
 	}
 	read_unlock(&tasklist_lock);
+	list_for_each_entry(ctx, &um_mm_list, list)
+		if (ctx->arch.ldt.entry_count)
+			um_vkckpt_refuse(ctx->comm, "a process with an LDT of its own (modify_ldt)");
 }
 
 /* ---- thaw: memory ---- */
@@ -232,6 +238,7 @@ static void vk_thaw_mm(struct mm_struct *mm)
 		panic("thaw: cannot clear the stub's address space");
 	if (atomic_read(&mm->mm_users) == 0)
 		return;			/* exit_mmap() is behind it, or a lazy one */
+	rcu_read_lock();		/* nobody changes the list now; this says so to those who check */
 	for_each_vma(vmi, vma) {
 		unsigned long addr = vma->vm_start;
 
@@ -248,6 +255,7 @@ static void vk_thaw_mm(struct mm_struct *mm)
 		}
 	}
 	flush_tlb_mm(mm);
+	rcu_read_unlock();
 }
 
 /* With interrupts off, on the stack that was captured: what the core of the resume needs. */
@@ -266,7 +274,7 @@ static void vk_thaw_early(void)
 	if (current->active_mm && current->active_mm != &init_mm)
 		__switch_mm(&current->active_mm->context.id);
 	vk_thawing = 1;
-	vk_phase[0] = vk_lap();
+	um_vkckpt_times.spaces = vk_lap();
 }
 
 /* ---- thaw: devices and the guest's view ---- */
@@ -317,14 +325,14 @@ static void vk_thaw_devices(void)
 	um_irqs_thaw();
 	add_bootloader_randomness(um_vkckpt_news.entropy, sizeof(um_vkckpt_news.entropy));
 	memzero_explicit(um_vkckpt_news.entropy, sizeof(um_vkckpt_news.entropy));
-	vk_phase[1] = vk_lap();
+	um_vkckpt_times.back = vk_lap();
 }
 
 /* ---- the suspend path ---- */
 
 int um_vkckpt_suspend_begin(void)
 {
-	um_vkckpt_phase_us[1] = vk_lap();
+	um_vkckpt_times.freeze = vk_lap();
 	return 0;
 }
 
@@ -351,11 +359,12 @@ int noinline um_vkckpt_suspend_enter(void)
 	int r;
 
 	vk_captured = 1;
-	um_vkckpt_phase_us[2] = vk_lap();
+	um_vkckpt_times.devices = vk_lap();
+	um_vkckpt_tell_times();
 	r = um_vkckpt_capture();
 	if (r == UM_VK_EXIT) {
 		os_vkckpt_say("phases of the suspend: sync %lld, freeze %lld, devices %lld, capture and commit %lld us\r\n",
-			      um_vkckpt_phase_us[0], um_vkckpt_phase_us[1], um_vkckpt_phase_us[2], vk_lap());
+			      um_vkckpt_times.sync, um_vkckpt_times.freeze, um_vkckpt_times.devices, vk_lap());
 		uml_exitcode = VK_EXIT_SUSPENDED;
 		uml_cleanup();
 		halt_skas();
@@ -388,8 +397,6 @@ static void vk_check(void)
 	vector_vkckpt_list();
 	stdio_console_vkckpt_check();
 	ssl_vkckpt_check();
-	if (IS_ENABLED(CONFIG_PORT_CHAN))
-		port_vkckpt_check();
 	vector_vkckpt_check();
 	if (phys_iomem())
 		um_vkckpt_refuse("iomem", "memory of the host is not part of an image");
@@ -397,6 +404,8 @@ static void vk_check(void)
 
 static int vk_pm_notify(struct notifier_block *nb, unsigned long event, void *unused)
 {
+	long long asked;
+
 	if (!um_vkckpt_armed())
 		return NOTIFY_OK;
 	switch (event) {
@@ -404,7 +413,10 @@ static int vk_pm_notify(struct notifier_block *nb, unsigned long event, void *un
 		um_vkckpt_begin();
 		vk_captured = 0;
 		vk_result = 0;
-		um_vkckpt_phase_us[0] = vk_mark ? vk_lap() : 0;
+		asked = vk_mark;
+		um_vkckpt_times.sync = vk_lap();
+		if (!asked)		/* by /sys/power/state: nobody saw when the sync began */
+			um_vkckpt_times.sync = 0;
 		vk_check();
 		if (um_vkckpt_refused()) {
 			vk_result = -EBUSY;
@@ -420,8 +432,11 @@ static int vk_pm_notify(struct notifier_block *nb, unsigned long event, void *un
 	case PM_POST_SUSPEND:
 		if (vk_result == 1) {
 			vk_announce();
-			os_vkckpt_say("phases of the thaw: exec and load %lld, address spaces %lld, devices %lld, tasks %lld us\r\n",
-				      um_vkckpt_load_us, vk_phase[0], vk_phase[1], vk_lap());
+			um_vkckpt_times.tasks = vk_lap();
+			um_vkckpt_tell_times();
+			os_vkckpt_say("phases of the thaw: exec %lld, load %lld, address spaces %lld, devices %lld, tasks %lld us\r\n",
+				      um_vkckpt_times.exec, um_vkckpt_times.load, um_vkckpt_times.spaces, um_vkckpt_times.back,
+				      um_vkckpt_times.tasks);
 		}
 		vk_mark = 0;
 		um_vkckpt_notice_end(vk_captured || vk_result < 0 ? vk_result : -EBUSY);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Host side of the checkpoint, between vkckpt.c and vkckpt_devices.c. */
+/* What the files of the host side share: vkckpt.c, vkckpt_regions.c, vkckpt_thaw.c, vkckpt_devices.c and those of its devices. */
 #ifndef __UM_VKCKPT_INT_H
 #define __UM_VKCKPT_INT_H
 
@@ -24,22 +24,50 @@ struct vk_device {
 	char name[32];
 };
 
+/* What open of a class found: in host memory, so that attach finds it behind the point of no return. */
+struct vk_open {
+	struct vk_device dev;		/* first: save and disk get one or the other */
+	int fd[2];			/* opened; -1: none */
+	int old[2];			/* the numbers they had */
+	unsigned short size[2];
+	char text[2][UM_VK_PATH];
+	struct vkckpt_disk *disk;	/* fenced */
+	struct vk_file { int fd, old; } file[UM_VK_FILES];
+	int files;
+};
+
+/* vkckpt.c */
+extern struct vkckpt *vk;
+extern struct vkckpt_error vk_error;
 extern struct vk_device vk_devices[VKCKPT_MAX_DEVICES];
 extern int vk_device_count;
 extern struct vk_host *vk_host;			/* NULL: this process booted */
 extern struct vk_host *vk_host_thawing;		/* valid only while a thaw still has its own data */
-extern struct vkckpt_disk *vk_disks;		/* UM_VK_UBD of them, in host memory */
 extern char vk_args[UM_VK_ARGS];
 extern unsigned int vk_args_bytes;
 extern unsigned int vk_action;
-extern char vk_binary[UM_VK_PATH];
+extern char vk_binary[UM_VK_PATH];		/* where the binary is kept; "": not */
+extern const struct vkckpt_hooks vk_hooks;
+extern void vk_common(struct vkckpt_config *c);
+/* A kernel stack has 16 kB: the library's functions but vkckpt_capture and vkckpt_request are called on one of the host's. */
+extern int vk_on_host_stack(int (*fn)(void *), void *arg);
 
+/* vkckpt_regions.c: how many, or -ENOBUFS. */
+extern int vk_regions(struct vkckpt_region *out, char (*names)[16]);
+
+/* vkckpt_devices.c */
 extern const struct vkckpt_device_class *const vk_classes[];
 extern const unsigned int vk_class_count;
 extern const struct vkckpt_device_class *vk_class_of(int kind);
+extern int vk_fail(struct vkckpt_error *err, int code, int reason, const char *name, const char *fmt, const char *arg);
+extern struct vk_open *vk_new(const char *name, int first);	/* of the device NAME and its number, counted from first */
+extern void vk_close(void *device);
+extern void vk_attach_fds(struct vk_open *o);
+extern int vk_fd_path(int fd, char *out, int room);		/* where a descriptor leads to: its length, or -errno */
 
-extern void vk_say(const char *text);
-/* A kernel stack has 16 kB: the library's functions but vkckpt_capture and vkckpt_request are called on one of the host's. */
-extern int vk_on_host_stack(int (*fn)(void *), void *arg);
+/* The classes but machine and hostfs have a file each. */
+extern const struct vkckpt_device_class vk_ubd_class, vk_line_class, vk_vec_class;
+#define VK_CLASS(id, n, k, ...) const struct vkckpt_device_class id = { .size = sizeof(id), .name = n, .version = 1, \
+	.save = k##_save, .open = k##_open, .close = vk_close, .attach = k##_attach, ##__VA_ARGS__ }
 
 #endif

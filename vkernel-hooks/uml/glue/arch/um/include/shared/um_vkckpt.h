@@ -36,9 +36,15 @@ struct um_vkckpt_news {
 	long long realtime_gap_ns;
 };
 
+/* How long the guest is away, in microseconds: of a suspend, and of the thaw that this run began with. */
+struct um_vkckpt_times {
+	long long sync, freeze, devices;
+	long long exec, load, spaces, back, tasks;
+};
+
 enum { UM_VK_RESUMED = 0, UM_VK_THAWED = 1, UM_VK_EXIT = 2 };
 
-/* ---- host side (arch/um/os-Linux/vkckpt.c, vkckpt_devices.c) ---- */
+/* ---- host side (arch/um/os-Linux/vkckpt*.c) ---- */
 
 /* First thing in main(): latches requests, pins the address layout; argv of the boot is kept for a reboot after a thaw. */
 extern void um_vkckpt_main(int argc, char **argv);
@@ -60,6 +66,7 @@ extern void um_vkckpt_begin(void);		/* forget refusals */
 extern int um_vkckpt_capture(void);
 /* The request cannot be served: ends it with this errno and a sentence. */
 extern void um_vkckpt_decline(int err, int vetoed, const char *why);
+extern void um_vkckpt_tell_times(void);		/* um_vkckpt_times as it is now goes into images from here on */
 extern void um_vkckpt_generation(unsigned char out[16], unsigned long long *thaw_count);
 extern int um_vkckpt_ask(int continues);	/* a guest process asks: 0 or -errno */
 extern const char *um_vkckpt_message(void);	/* of the last request that failed */
@@ -69,8 +76,8 @@ extern void *um_vkckpt_host_alloc(unsigned long bytes);
 extern int um_vkckpt_dup(int newfd, int oldfd);
 extern void um_vkckpt_claim(int fd);		/* a descriptor that was made again */
 extern void um_vkckpt_unclaimed(void);		/* names those that were not, and closes their placeholders */
-extern int um_vkckpt_disk_boot(int unit, const char *path, int fd, int wanted);
-extern void um_vkckpt_disk_reopened(int unit, int fd);
+/* Takes the fence of a disk that is opened for writing; cow: it is a copy-on-write file. 0 or -errno. */
+extern int um_vkckpt_disk_boot(int unit, const char *path, int fd, int cow);
 extern void um_vkckpt_disks_end(void);
 
 /* Left by the thaw for the kernel side; valid from the resume on. */
@@ -82,9 +89,7 @@ extern char um_vkckpt_line_conf[UM_VK_LINES][128];		/* overridden channels */
 extern unsigned short um_vkckpt_line_size[UM_VK_LINES][2];	/* rows and columns of a pty when it was captured */
 extern char um_vkckpt_vec_args[UM_VK_VEC][UM_VK_PATH];	/* overridden arguments */
 extern int um_vkckpt_vec_fd[UM_VK_VEC][2];			/* opened by the thaw: rx, tx */
-extern long long um_vkckpt_load_us;		/* exec and load of the thaw */
-/* How long the guest is away, by phase: sync, notice and freeze, devices. */
-extern long long um_vkckpt_phase_us[3];
+extern struct um_vkckpt_times um_vkckpt_times;
 extern int um_vkckpt_hostfs_fd[UM_VK_FILES];
 extern int um_vkckpt_hostfs_count;
 extern void os_vkckpt_window_size(int fd, const unsigned short *size);
@@ -133,7 +138,6 @@ extern const char *stdio_console_vkckpt_facts(int unit, int *fd);
 extern const char *ssl_vkckpt_facts(int unit, int *fd);
 extern void stdio_console_vkckpt_check(void);
 extern void ssl_vkckpt_check(void);
-extern void port_vkckpt_check(void);
 extern void port_thaw(void);
 extern void stdio_console_thaw(void);
 extern void ssl_thaw(void);

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Host side: main() of a boot and of a thaw, as far as the checkpoint is concerned, and the descriptors that a thaw makes again. See
+ * um_vkckpt.h for the places it runs in.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+#include <as-layout.h>
+#include <kern_util.h>
+#include <os.h>
+#include "vkckpt_int.h"
+
+#define VK_MAX_OVERRIDES 64
+
+static long long vk_began;	/* when this process was first started, before its second exec */
+
+/* The kernel's ranges are those of the image: without randomisation they are the same in every process. */
+static void vk_no_randomize(char **argv)
+{
+	char text[24];
+	int p = personality(0xffffffff);
+
+	if (p == -1 || (p & ADDR_NO_RANDOMIZE))
+		return;
+	if (personality(p | ADDR_NO_RANDOMIZE) == -1)
+		return;
+	snprintf(text, sizeof(text), "%lld", vk_began);
+	setenv("UM_VKCKPT_BEGAN", text, 1);
+	execv("/proc/self/exe", argv);
+}
+
+void um_vkckpt_main(int argc, char **argv)
+{
+	int i;
+
+	vkckpt_block_signals();
+	vk_began = getenv("UM_VKCKPT_BEGAN") ? atoll(getenv("UM_VKCKPT_BEGAN")) : os_vkckpt_usecs();
+	vk_no_randomize(argv);
+	unsetenv("UM_VKCKPT_BEGAN");
+	for (i = 0; i < argc; i++) {
+		unsigned int n = strlen(argv[i]) + 1;
+
+		if (vk_args_bytes + n > sizeof(vk_args)) {
+			vk_args_bytes = 0;	/* too long to keep: a reboot after a thaw is then refused */
+			return;
+		}
+		memcpy(vk_args + vk_args_bytes, argv[i], n);
+		vk_args_bytes += n;
+	}
+}
+
+char **um_vkckpt_reboot_argv(void)
+{
+	static char *argv[256];
+	unsigned int at;
+	int n = 0;
+
+	if (!vk_host || !vk_args_bytes)
+		return NULL;
+	for (at = 0; at < vk_args_bytes && n < 255; at += strlen(vk_args + at) + 1)
+		argv[n++] = vk_args + at;
+	argv[n] = NULL;
+	return argv;
+}
+
+static void vk_die(const char *text)
+{
+	fprintf(stderr, "%s\n", text);
+	exit(1);
+}
+
+/* "ubd0=A,B" and the like, in the library's words */
+static void vk_override(const char *text, char out[][UM_VK_PATH + 64], const char **list, int *n)
+{
+	const char *eq = strchr(text, '='), *comma;
+	int dev = eq - text;
+
+	if (*n > VK_MAX_OVERRIDES - 2)
+		vk_die("thaw: too many overrides");
+	if (strlen(eq + 1) >= UM_VK_PATH)
+		vk_die("thaw: an override is too long");
+	if (memchr(text, '.', dev)) {			/* the library's own form: DEVICE.KEY=VALUE */
+		snprintf(out[*n], sizeof(out[0]), "%s", text);
+	} else if (!strncmp(text, "ubd", 3)) {
+		comma = strchr(eq, ',');
+		snprintf(out[*n], sizeof(out[0]), "%.*s.path=%.*s", dev, text,
+			 (int)(comma ? comma - eq - 1 : (int)strlen(eq + 1)), eq + 1);
+		if (comma) {
+			list[*n] = out[*n];
+			(*n)++;
+			snprintf(out[*n], sizeof(out[0]), "%.*s.backing=%s", dev, text, comma + 1);
+		}
+	} else if (!strncmp(text, "vec", 3)) {
+		snprintf(out[*n], sizeof(out[0]), "%.*s.args=%s", dev, text, eq + 1);
+	} else {
+		snprintf(out[*n], sizeof(out[0]), "%.*s.channels=%s", dev, text, eq + 1);
+	}
+	list[*n] = out[*n];
+	(*n)++;
+}
+
+/* Occupies the numbers that the image's descriptors have, so that nothing opened from now on takes one of them. */
+static void vk_occupy(struct vk_host *host, int limit)
+{
+	int nul = open("/dev/null", O_RDWR | O_CLOEXEC), fd;
+	struct rlimit r;
+
+	if (nul < 0)
+		vk_die("thaw: cannot open /dev/null");
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+	for (fd = 0; fd < VK_MAX_FD; fd++)
+		host->inherited[fd] = fd != nul && fcntl(fd, F_GETFD) >= 0;
+	for (fd = 0; fd < limit; fd++) {
+		if (host->inherited[fd])
+			continue;
+		if (fd == nul) {
+			host->placeholder[fd] = fd > 2;
+			continue;
+		}
+		if (dup3(nul, fd, fd > 2 ? O_CLOEXEC : 0) < 0)
+			vk_die("thaw: too many descriptors for this host's limit (ulimit -n)");
+		host->placeholder[fd] = fd > 2;
+	}
+	if (nul >= limit)
+		close(nul);
+	host->first_free = limit;
+}
+
+/* What must be known before the library reads the image: the kernel's descriptors, and what plain SIGCKPT does in it. */
+static int vk_look(const char *path)
+{
+	const struct vkckpt_source *source;
+	struct vkckpt_image *image;
+	int limit = 64;
+
+	if (vkckpt_image_open(path, &image, &vk_error) < 0) {
+		fprintf(stderr, "thaw: %s\n", vk_error.message);
+		exit(1);
+	}
+	source = vkckpt_image_device(image, 0);
+	if (source) {
+		limit = vkckpt_get_u64(source, "fd_limit", 64);
+		vk_action = vkckpt_get_u64(source, "action", VKCKPT_ACTION_EXIT);
+	}
+	vkckpt_image_close(image);
+	if (limit < 3 || limit > VK_MAX_FD || (vk_action != VKCKPT_ACTION_EXIT && vk_action != VKCKPT_ACTION_CONTINUE))
+		vk_die("thaw: the image's record machine is not one of ours");
+	return limit;
+}
+
+int um_vkckpt_thaw(int argc, char **argv)
+{
+	static char text[VK_MAX_OVERRIDES][UM_VK_PATH + 64];
+	static struct vkckpt_hooks hooks;
+	const char *list[VK_MAX_OVERRIDES], *path = NULL, *image = NULL;
+	struct vkckpt_thaw_config c;
+	struct vkckpt_error err;
+	struct vkckpt *ck;
+	struct vk_host *host;
+	long long began = os_vkckpt_usecs(), exec = began - vk_began;
+	int i, n = 0, dry = 0, other = 0;
+
+	for (i = 1; i < argc; i++) {
+		if (!strncmp(argv[i], "thaw=", 5))
+			path = argv[i] + 5;
+		else if (!strcmp(argv[i], "thaw.dry-run"))
+			dry = 1;
+		else if (!strncmp(argv[i], "thaw.", 5) && strchr(argv[i], '='))
+			vk_override(argv[i] + 5, text, list, &n);
+		else if (!strncmp(argv[i], "vkckpt=", 7))
+			image = argv[i] + 7;
+		else
+			other = i;
+	}
+	if (!path)
+		return 0;
+	if (other) {
+		fprintf(stderr, "thaw: %s: not a parameter of a thaw; the kernel's own come from the image (BAD_ARGUMENT)\n", argv[other]);
+		exit(1);
+	}
+	host = um_vkckpt_host_alloc(sizeof(*host));
+	if (!host)
+		vk_die("thaw: no memory");
+	host->ram_fd = -1;
+	vk_host_thawing = host;
+	vk_occupy(host, vk_look(path));
+	memset(&c, 0, sizeof(c));
+	c.size = sizeof(c);
+	vk_common(&c.vkernel);
+	hooks = vk_hooks;
+	hooks.arg = host;
+	c.vkernel.hooks = &hooks;
+	c.vkernel.image_path = image;
+	c.path = path;
+	c.fd = -1;
+	c.classes = vk_classes;
+	c.class_count = vk_class_count;
+	c.overrides = list;
+	c.override_count = n;
+	c.dry_run = dry;
+	memset(&err, 0, sizeof(err));
+	if (vkckpt_thaw(&c, &ck, &err) < 0) {
+		fprintf(stderr, "%s\n", err.message);
+		exit(1);
+	}
+	if (dry) {
+		printf("thaw: %s can be thawed here\n", path);
+		exit(0);
+	}
+	/* From here on all static data are the captured kernel's. */
+	vk = ck;
+	um_vkckpt_map_vmalloc();
+	um_vkckpt_times.exec = exec;
+	um_vkckpt_times.load = os_vkckpt_usecs() - began;
+	return 1;
+}
+
+void um_vkckpt_resume(void)
+{
+	vkckpt_resume(vk, 0);
+}
+
+/* ---- descriptors ---- */
+
+int um_vkckpt_dup(int newfd, int oldfd)
+{
+	int cloexec;
+
+	if (newfd < 0 || oldfd < 0)
+		return newfd < 0 ? newfd : -EBADF;
+	if (newfd != oldfd) {
+		cloexec = fcntl(newfd, F_GETFD) & FD_CLOEXEC;
+		if (dup3(newfd, oldfd, cloexec ? O_CLOEXEC : 0) < 0)
+			return -errno;
+		close(newfd);
+	}
+	um_vkckpt_claim(oldfd);
+	return oldfd;
+}
+
+void um_vkckpt_claim(int fd)
+{
+	if (vk_host && fd >= 0 && fd < VK_MAX_FD)
+		vk_host->placeholder[fd] = 0;
+}
+
+void um_vkckpt_unclaimed(void)
+{
+	int fd;
+
+	for (fd = 3; vk_host && fd < vk_host->first_free; fd++)
+		if (vk_host->placeholder[fd]) {
+			close(fd);
+			vk_host->placeholder[fd] = 0;
+		}
+}
