@@ -198,11 +198,11 @@ TEST_CASE("suspend, thaw, and no second thaw")
 		spill(disk + ".vkckpt", bytes + "x");
 		CHECK(v.thaw(v.image) == -EBADMSG);
 		CHECK(reason(v.err) == "SIDECAR_DAMAGED");
-		struct vkckpt_f_sidecar s;
-		memcpy(&s, bytes.data(), sizeof s);
-		memset(s.image_path, 'p', sizeof s.image_path);
-		s.digest = vk::digest_of(&s, offsetof(struct vkckpt_f_sidecar, digest));
-		spill(disk + ".vkckpt", std::string(reinterpret_cast<char *>(&s), sizeof s));
+		struct vkckpt_f_sidecar forged;
+		memcpy(&forged, bytes.data(), sizeof forged);
+		memset(forged.image_path, 'p', sizeof forged.image_path);
+		forged.digest = vk::digest_of(&forged, offsetof(struct vkckpt_f_sidecar, digest));
+		spill(disk + ".vkckpt", std::string(reinterpret_cast<char *>(&forged), sizeof forged));
 		CHECK(v.thaw(v.image) == -EBADMSG);
 		CHECK(reason(v.err) == "SIDECAR_DAMAGED");
 		REQUIRE(unlink((disk + ".vkckpt").c_str()) == 0);
