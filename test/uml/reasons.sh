@@ -59,7 +59,7 @@ uml_until many TICK 60
 uml_until_armed many
 
 guest 'exec 7<>/dev/tty1'
-refused 'con1: its open port or xterm'
+refused 'con1: its open xterm'
 guest 'exec 7>&-'
 mconsole config con1=none
 guest 'exec 7<>/dev/ubdb'
