@@ -41,8 +41,9 @@ as_user() {
 	cp -R $B/bin $B/lib "$copy/build/"
 	cp -R $B/test/e2e $B/test/guests "$copy/build/test/"
 	cp -R test examples mk man include lib vkernel-hooks bin Makefile "$copy/"
-	mkdir -p "$copy/build/vkernel-hooks/linux"
+	mkdir -p "$copy/build/vkernel-hooks/linux" "$copy/build/vkernel-hooks/sodium"
 	cp $B/vkernel-hooks/linux/libvmspace.a "$copy/build/vkernel-hooks/linux/"
+	cp $B/vkernel-hooks/sodium/libvkckpt-sodium.a "$copy/build/vkernel-hooks/sodium/"
 	chown -R nobody "$copy"
 	before=$(wc -l <"$results")
 	: >"$log"
