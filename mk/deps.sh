@@ -2,7 +2,7 @@
 # mk/deps.sh [bench]: installs the Debian packages that are missing (build, tests, demo; with bench: the peers, too); says what it does, and
 # does nothing when all are there.
 set -eu
-need="g++ make libbsd-dev libmd-dev libxxhash-dev liblz4-dev lz4 libsodium-dev catch2 busybox-static mandoc pkg-config cpio systemd xfsprogs"
+need="g++ make libbsd-dev libmd-dev libxxhash-dev liblz4-dev lz4 libsodium-dev catch2 busybox-static mandoc pkg-config cpio systemd xfsprogs iproute2"
 [ "${1:-}" != bench ] || need="$need zstd qemu-system-x86 criu"
 missing=
 for p in $need; do

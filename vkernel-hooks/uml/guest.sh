@@ -10,7 +10,7 @@ size=1600M
 
 say() { echo "uml-guest: $*"; }
 . vkernel-hooks/uml/deps.sh
-need debootstrap e2fsprogs mount
+need debootstrap e2fsprogs mount iproute2
 
 suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 [ -n "$suite" ] || { say "this host names no Debian suite (VERSION_CODENAME of /etc/os-release)" >&2; exit 1; }
