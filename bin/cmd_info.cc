@@ -157,7 +157,8 @@ void print_times(const ImageFile &image)
 		std::string out;
 		for (const Part &part : parts)
 			if (part.ns)
-				out += (out.empty() ? "" : ", ") + std::string(part.name) + " " + human_duration(part.ns);
+				out += (out.empty() ? "" : ", ") + std::string(part.name) + " " +
+				    (part.ns == VKCKPT_TIME_STEP_NS ? "under " : "") + human_duration(part.ns);
 		return out;
 	};
 	auto time = [&](unsigned t) { return vkckpt_stats_time_ns(&s, t); };
