@@ -36,6 +36,7 @@ if [ -f examples/minivk/main.cc ]; then
 	objects VK_CXXFLAGS examples/minivk/*.cc examples/minivk/*.S
 	program $B/bin/minivk "-no-pie -static -pthread -lsodium -lbsd -lmd" $objs $B/vkernel-hooks/linux/libvmspace.a $sodium_lib $B/lib/libvkckpt.a
 	world="$world $B/bin/minivk"
+	minivk_objs=$objs
 fi
 
 # --- bin: the command
@@ -45,6 +46,7 @@ if [ -f bin/vkckpt.cc ]; then
 	variant=
 	program $B/bin/vkckpt "-lsodium -lbsd" $objs $sodium_lib $B/lib/libvkckpt.a
 	world="$world $B/bin/vkckpt"
+	command_objs=$objs
 fi
 
 # --- tests: Catch2 programs, one per folder, and static guests. A build in another folder (sanitizers, coverage) is of the library alone:
@@ -72,6 +74,16 @@ for t in unit fault vmspace e2e; do
 	program $B/test/$t/run "-no-pie -pthread -lbsd -llz4 -lsodium" $objs $catch_main $deps
 	tests="$tests $B/test/$t/run"
 done
+# minivk and vkckpt once more, linked with the seam that asks test/crash/hook.cc before each host call.
+if [ -f test/crash/hook.cc ] && [ -n "${minivk_objs-}" ] && [ -n "${command_objs-}" ]; then
+	objects VK_CXXFLAGS test/crash/hook.cc
+	test_objects_of_points=$B/test/fault/points.o
+	[ $B = build ] || test_objects_of_points=build/test/fault/points.o
+	hook="$objs $test_objects_of_points"
+	program $B/faulty/bin/minivk "-no-pie -static -pthread -lsodium -lbsd -lmd" $minivk_objs $hook $B/vkernel-hooks/linux/libvmspace.a $sodium_lib $B/faulty/libvkckpt.a
+	program $B/faulty/bin/vkckpt "-no-pie -lsodium -lbsd" $command_objs $hook $sodium_lib $B/faulty/libvkckpt.a
+	tests="$tests $B/faulty/bin/minivk $B/faulty/bin/vkckpt"
+fi
 if [ -f test/fuzz/run.cc ]; then
 	# Read calls of the library lead to files in memory (test/fuzz/memory_host.cc); one stage of a thaw is stood in for.
 	wrap=

@@ -61,5 +61,8 @@ LIMIT=20000 CYCLES=$uml_cycles sh test/uml/run.sh cycles
 LIMIT=20000 CYCLES=$((uml_cycles / 4)) sh test/uml/run.sh network
 LIMIT=20000 sh test/uml/run.sh test/uml/deep/*.sh
 
+echo "== the real programs, killed and stopped at every passing of every named fault point"
+CRASH_DEEP=1 build/test/e2e/run '[crash]'
+
 echo "== the oracle at every trap"
 ORACLE_DEEP=1 build/test/e2e/run '*survive*'

@@ -88,36 +88,56 @@ constexpr Point kPoints[] = {
 	{ 78, "sidecar.stat", kBoot | kDiscard | kThaw | kClone },
 };
 
-// Names of files as the library makes them: an image is taken to be called *.ckpt, a clone's name to be "clone".
-std::string object_of(const std::string &path)
+// A name without allocation and without TLS: one of these is made inside threads that have neither (test/crash/hook.cc).
+struct Word {
+	const char *at;
+	size_t length;
+	explicit Word(const char *text) : at(text), length(__builtin_strlen(text)) {}
+	bool ends_in(const Word &tail) const { return length >= tail.length && __builtin_memcmp(at + length - tail.length, tail.at, tail.length) == 0; }
+	bool begins_with(const Word &head) const { return length >= head.length && __builtin_memcmp(at, head.at, head.length) == 0; }
+	bool has(const char *part) const { return length != 0 && __builtin_strstr(at, part) != nullptr; }
+};
+
+// Names of files as the library makes them: an image is taken to be called *.ckpt, a clone's name to be "clone". Base and ending.
+void object_of(const char *path, const char **base, const char **end)
 {
-	if (path.empty())
-		return "memory";
-	if (path.starts_with("/proc/self/fd/"))
-		return "descriptor";
-	if (path.starts_with("/proc/"))
-		return "host";
-	size_t slash = path.rfind('/');
-	std::string file = path.substr(slash + 1);
-	if (file.find('.') == std::string::npos)
-		return "folder";
-	if (file.ends_with(".reserve"))
-		return "reserve";
-	std::string end;
-	for (const char *tail : { ".vkckpt.new", ".vkckpt", ".part" })
-		if (end.empty() && file.ends_with(tail))
-			end = tail;
-	file.resize(file.size() - end.size());
-	std::string base = file.find(".ckpt.") != std::string::npos ? "frozen" : file.ends_with(".clone") ? "clone" :
-	    file.ends_with(".ckpt") ? "image" : "disk";
-	if (end == ".part")
-		return base + ".part";
-	if (end.empty())
-		return base;
-	return (base == "disk" ? "" : base + ".") + "sidecar" + end.substr(7);
+	*end = "";
+	if (!*path)
+		*base = "memory";
+	else if (Word(path).begins_with(Word("/proc/self/fd/")))
+		*base = "descriptor";
+	else if (Word(path).begins_with(Word("/proc/")))
+		*base = "host";
+	else {
+		const char *slash = __builtin_strrchr(path, '/');
+		Word file(slash ? slash + 1 : path);
+		if (!file.has(".")) {
+			*base = "folder";
+			return;
+		}
+		if (file.ends_in(Word(".reserve"))) {
+			*base = "reserve";
+			return;
+		}
+		static const struct { const char *tail, *end; } kEnds[] = {
+			{ ".vkckpt.new", ".sidecar.new" }, { ".vkckpt", ".sidecar" }, { ".part", ".part" },
+		};
+		for (const auto &e : kEnds)
+			if (!**end && file.ends_in(Word(e.tail))) {
+				*end = e.end;
+				file.length -= Word(e.tail).length;
+			}
+		*base = file.has(".ckpt.") && !file.ends_in(Word(".ckpt")) ? "frozen" : file.ends_in(Word(".clone")) ? "clone" :
+		    file.ends_in(Word(".ckpt")) ? "image" : "disk";
+		// A sidecar of a disk goes without the disk.
+		if (__builtin_strcmp(*base, "disk") == 0 && (*end)[0] == '.' && (*end)[1] == 's') {
+			*base = *end + 1;
+			*end = "";
+		}
+	}
 }
 
-std::string verb_of(long number, const long *a)
+const char *verb_of(long number, const long *a)
 {
 	switch (number) {
 	case SYS_openat: return a[2] & O_CREAT ? "create" : "open";
@@ -141,7 +161,16 @@ std::string verb_of(long number, const long *a)
 	case SYS_getrandom: return "random";
 	case SYS_clone: return "thread";
 	}
-	return "call" + std::to_string(number);
+	return "";
+}
+
+// Appends; what does not fit is cut off.
+size_t append(char *out, size_t room, size_t at, const char *text)
+{
+	for (; *text && at + 1 < room; text++)
+		out[at++] = *text;
+	out[at] = 0;
+	return at;
 }
 
 }  // namespace
@@ -157,9 +186,27 @@ const Point *find(const std::string &name)
 	return nullptr;
 }
 
+void name_of(long number, const long *arguments, const char *path, char *out, size_t room)
+{
+	const char *base, *end, *verb = verb_of(number, arguments);
+	object_of(path, &base, &end);
+	size_t at = append(out, room, 0, base);
+	at = append(out, room, at, end);
+	at = append(out, room, at, ".");
+	at = append(out, room, at, *verb ? verb : "call");
+	if (!*verb && at + 4 < room) {
+		for (long place = 100; place > 0; place /= 10)
+			if (number >= place)
+				out[at++] = char('0' + number / place % 10);
+		out[at] = 0;
+	}
+}
+
 std::string name_of(long number, const long *arguments, const std::string &path)
 {
-	return object_of(path) + "." + verb_of(number, arguments);
+	char name[64];
+	name_of(number, arguments, path.c_str(), name, sizeof name);
+	return name;
 }
 
 }  // namespace points

@@ -24,6 +24,8 @@ const Point *find(const std::string &name);	// null: there is none
 
 // "sidecar.new.sync": the name of a call, path: what it is about.
 std::string name_of(long number, const long *arguments, const std::string &path);
+// The same without allocation, TLS and static data, for any context and thread.
+void name_of(long number, const long *arguments, const char *path, char *out, size_t room);
 
 }  // namespace points
 #endif
