@@ -89,16 +89,17 @@ const void *memory_of(struct vkckpt &ck, unsigned number, const PlanChunk &p)
 	return copy;
 }
 
-// Of a lazy thaw nothing of this chunk has come yet: what its image stores is taken over as it is. Not where content hashes are kept, and not
-// if something in it is secret by now.
-const struct vkckpt_f_chunk *untouched(const struct vkckpt &ck, const PlanChunk &p)
+// Of a lazy thaw nothing of this chunk has come yet: what its image stores is taken over as it is. Not if something in it is secret by now; and
+// where a chain is kept only what the parent has as well.
+const struct vkckpt_f_chunk *untouched(const struct vkckpt &ck, const PlanChunk &p, const OpenImage **image)
 {
-	if (!ck.fill_held || ck.lineage || p.object >= VKCKPT_OBJECT_REGION)
+	if (!ck.fill_held || p.object >= VKCKPT_OBJECT_REGION)
 		return nullptr;
 	uint64_t at = uint64_t{p.chunk} * VKCKPT_CHUNK;
 	if (wipe_secrets(ck, static_cast<const uint8_t *>(ck.segments[p.object].address) + at, VKCKPT_CHUNK, nullptr))
 		return nullptr;
-	return ck.fill->untouched(p.object, p.chunk, p.mask);
+	const struct vkckpt_f_chunk *c = ck.fill->untouched(p.object, p.chunk, p.mask, image);
+	return !c || !ck.lineage || ck.lineage->hashes.keep(p.object, p.chunk, p.mask, c->content) ? c : nullptr;
 }
 
 bool encode(Encoding &e, unsigned number, uint64_t first, uint64_t end)
@@ -113,9 +114,9 @@ bool encode(Encoding &e, unsigned number, uint64_t first, uint64_t end)
 		source.object = p.object;
 		source.mask = p.mask;
 		source.page_class = p.page_class;
-		const struct vkckpt_f_chunk *old = untouched(*e.ck, p);
-		if (old) {
-			if (Status s = builder.add_copy(source, *old, e.ck->fill->image()); !s.ok()) {
+		const OpenImage *image = nullptr;
+		if (const struct vkckpt_f_chunk *old = untouched(*e.ck, p, &image)) {
+			if (Status s = builder.add_copy(source, *old, *image); !s.ok()) {
 				stop(e, s);
 				return false;
 			}

@@ -196,23 +196,27 @@ void Fill::bring(Thread &thread, uint32_t segment, uint64_t chunk)
 	count(mask_[n]);
 }
 
-// The one entry of a chunk that is not zero (the index has been checked for that). Only for chunks that have one.
-const struct vkckpt_f_chunk *Fill::stored_entry(uint32_t segment, uint64_t chunk) const
+// The entries of a chunk that are not zero (those come first in the index): one, or two of a chain. Only for chunks that have one.
+const struct vkckpt_f_chunk *Fill::entries_of(uint32_t segment, uint64_t chunk, unsigned *count) const
 {
-	unsigned count = 0;
-	const struct vkckpt_f_chunk *c = plan_.image->find(segment, chunk, &count);
-	VK_CHECK(count > 0);
-	return c + count - 1;
+	const struct vkckpt_f_chunk *c = plan_.image->find(segment, chunk, count);
+	for (; *count > 0 && c->codec == VKCKPT_CODEC_ZERO; c++)
+		--*count;
+	VK_CHECK(*count > 0);
+	return c;
 }
 
 Status Fill::bring_stored(Thread &thread, uint32_t segment, uint64_t chunk)
 {
 	const OpenImage &image = *plan_.image;
-	const struct vkckpt_f_chunk &c = *stored_entry(segment, chunk);
-	VK_TRY(image.read_chunk(c, thread.stored, thread.frames));
-	VK_TRY(publish(segments_[segment].base + chunk * VKCKPT_CHUNK, c.mask, thread.frames));
+	unsigned entries;
+	const struct vkckpt_f_chunk *c = entries_of(segment, chunk, &entries);
+	for (unsigned i = 0; i < entries; i++) {
+		VK_TRY(image.read_chunk(c[i], thread.stored, thread.frames));
+		VK_TRY(publish(segments_[segment].base + chunk * VKCKPT_CHUNK, c[i].mask, thread.frames));
+	}
 	if (&thread == threads_)		// it was touched: what follows is likely to be wanted too
-		hint_.store(static_cast<uint64_t>(&c - image.index()) + 1);
+		hint_.store(static_cast<uint64_t>(c - image.index()) + entries);
 	return success();
 }
 
@@ -271,6 +275,8 @@ void Fill::close_image()
 	if (!image_open_)
 		return;
 	plan_.image->close();
+	if (plan_.chain)
+		plan_.chain->close();
 	sys_close(plan_.image_fd);
 	image_open_ = false;
 }
@@ -334,13 +340,17 @@ void Fill::release()
 uint16_t Fill::frames_of(uint32_t segment, uint64_t chunk) const { return mask_[segments_[segment].first_chunk + chunk]; }
 
 // Only what is kMissing: a chunk that is coming may have frames there already that the vkernel has written since.
-const struct vkckpt_f_chunk *Fill::untouched(uint32_t segment, uint64_t chunk, uint16_t mask) const
+const struct vkckpt_f_chunk *Fill::untouched(uint32_t segment, uint64_t chunk, uint16_t mask, const OpenImage **image) const
 {
 	uint64_t n = segments_[segment].first_chunk + chunk;
 	if (mask_[n] != mask || __atomic_load_n(&state_[n], __ATOMIC_ACQUIRE) != kMissing)
 		return nullptr;
-	const struct vkckpt_f_chunk *c = stored_entry(segment, chunk);
-	return c->codec == VKCKPT_CODEC_RAW || c->codec == VKCKPT_CODEC_LZ4 ? c : nullptr;
+	unsigned entries;
+	const struct vkckpt_f_chunk *c = entries_of(segment, chunk, &entries);
+	*image = plan_.image;
+	if (entries != 1)
+		return nullptr;
+	return c->codec == VKCKPT_CODEC_PARENT ? plan_.chain->find_whole(*c, image) : c;
 }
 
 }  // namespace vk

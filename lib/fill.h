@@ -10,6 +10,7 @@
 #include <vkckpt/vkckpt.h>
 
 #include "lib/atomic.h"
+#include "lib/chain.h"
 #include "lib/image_file.h"
 #include "lib/lock.h"
 
@@ -18,8 +19,9 @@ namespace vk {
 class Fill {
 public:
 	struct Plan {
-		OpenImage *image = nullptr;		// with its index; the fill's from make on
-		Arena memory;				// likewise: where *image lies
+		OpenImage *image = nullptr;		// with its index, in clear; the fill's from make on
+		Chain *chain = nullptr;			// likewise: what it is built on, open
+		Arena memory;				// likewise: where both lie
 		int image_fd = -1;			// likewise: closed when everything is in
 		int userfault = -1;			// likewise
 		const char *name = "", *image_name = "";	// for the message of the end
@@ -53,12 +55,11 @@ public:
 	// Under hold. The frames of a chunk that the image has, there already or not.
 	uint16_t frames_of(uint32_t segment, uint64_t chunk) const;
 	// Under hold. The entry of a chunk of which nothing has been brought, if the mask is just what it holds and its stored bytes can be taken
-	// over as they are; else null.
-	const struct vkckpt_f_chunk *untouched(uint32_t segment, uint64_t chunk, uint16_t mask) const;
-	const OpenImage &image() const { return *plan_.image; }
+	// over as they are, and the image that stores them; else null.
+	const struct vkckpt_f_chunk *untouched(uint32_t segment, uint64_t chunk, uint16_t mask, const OpenImage **image) const;
 
 private:
-	enum State : uint8_t { kThere, kMissing, kComing };
+	enum State : uint8_t { kThere, kMissing, kComing, kFirst };	// kFirst: missing, and wanted before the vkernel runs; only in make
 	struct Thread {
 		uint32_t alive;			// its id; 0 when it is gone
 		Fill *fill;
@@ -73,9 +74,12 @@ private:
 	static uint64_t chunks_of(const Plan &);
 	static size_t arena_bytes(const Plan &, uint64_t chunks);
 	void take_memory(const Plan &, uint64_t chunks);
-	void note_entries();
+	void note_missing();
+	void note_hot(const OpenImage &);
+	void note_first();
 	static void first_job(void *arg, unsigned number);
-	Status bring_first(const struct vkckpt_f_chunk &, unsigned number);
+	Status bring_first(uint64_t entry, unsigned number);
+	Status bring_first_entry(const struct vkckpt_f_chunk &, uint8_t *base, Thread &buffers);
 
 	Status start_thread(Thread &, void (*entry)(void *));
 	void join(Thread &);
@@ -87,7 +91,7 @@ private:
 	void read_ahead(uint64_t from) const;
 	void bring(Thread &, uint32_t segment, uint64_t chunk);
 	Status bring_stored(Thread &, uint32_t segment, uint64_t chunk);
-	const struct vkckpt_f_chunk *stored_entry(uint32_t segment, uint64_t chunk) const;
+	const struct vkckpt_f_chunk *entries_of(uint32_t segment, uint64_t chunk, unsigned *count) const;
 	Status publish(const uint8_t *base, uint16_t mask, const uint8_t *frames);
 	void count(uint16_t mask);
 	void wake_all();
@@ -102,7 +106,7 @@ private:
 	Segment segments_[VKCKPT_MAX_SEGMENTS] = {};
 	uint16_t *mask_ = nullptr;		// by chunk: frames that the image has stored
 	uint8_t *state_ = nullptr;		// by chunk: State
-	uint32_t *first_ = nullptr;		// entries of the index that come before the vkernel runs
+	uint32_t *first_ = nullptr;		// chunks that come before the vkernel runs: the first entry of each in the index
 	uint32_t first_count_ = 0;
 	uint64_t total_frames_ = 0;
 	Atomic<uint64_t> done_frames_, left_;	// left_: chunks that are not kThere

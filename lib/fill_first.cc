@@ -57,7 +57,11 @@ Status Fill::make(const Plan &plan, Fill **out)
 	fill->arena_ = arena;
 	fill->plan_ = plan;
 	fill->take_memory(plan, chunks);
-	fill->note_entries();
+	fill->note_missing();
+	fill->note_hot(*plan.image);
+	for (unsigned i = 0; plan.chain && i < plan.chain->count(); i++)
+		fill->note_hot(plan.chain->ancestor(i));
+	fill->note_first();
 	*out = fill;
 	return success();
 }
@@ -86,19 +90,14 @@ void Fill::take_memory(const Plan &plan, uint64_t chunks)
 	}
 }
 
-// What is missing, and what of it comes first: regions, and what stands in the image before hot_end.
-void Fill::note_entries()
+// RAM and staging are zero, so what is zero in the image is there. A chunk may have two entries: what is stored, and what is as in the parent.
+void Fill::note_missing()
 {
 	const OpenImage &image = *plan_.image;
 	uint64_t missing = 0;
 	for (uint64_t i = 0; i < image.index_count(); i++) {
 		const struct vkckpt_f_chunk &c = image.index()[i];
-		if (c.codec == VKCKPT_CODEC_ZERO)	// RAM and staging are zero
-			continue;
-		bool ram = c.object < VKCKPT_OBJECT_REGION;
-		if (!ram || c.offset < image.stats().hot_end)
-			first_[first_count_++] = static_cast<uint32_t>(i);
-		if (!ram)
+		if (c.codec == VKCKPT_CODEC_ZERO || c.object >= VKCKPT_OBJECT_REGION)
 			continue;
 		uint64_t n = segments_[c.object].first_chunk + c.chunk;
 		missing += state_[n] == kThere;
@@ -109,38 +108,77 @@ void Fill::note_entries()
 	left_.store(missing);
 }
 
-// One job of the crew: entries of first_, whoever comes.
+// What stands before hot_end is wanted first. An image of a chain has there only what had changed, so the hot chunks of its ancestors count
+// too: what is as in them was hot then, and an image has few.
+void Fill::note_hot(const OpenImage &image)
+{
+	for (uint64_t i = 0; i < image.index_count(); i++) {
+		const struct vkckpt_f_chunk &c = image.index()[i];
+		if (c.object >= VKCKPT_OBJECT_REGION || !has_stored_bytes(c.codec) || c.offset >= image.stats().hot_end)
+			continue;
+		if (uint8_t &state = state_[segments_[c.object].first_chunk + c.chunk]; state == kMissing)
+			state = kFirst;
+	}
+}
+
+// What comes before the vkernel runs: regions and what is hot.
+void Fill::note_first()
+{
+	const OpenImage &image = *plan_.image;
+	for (uint64_t i = 0; i < image.index_count(); i++) {
+		const struct vkckpt_f_chunk &c = image.index()[i];
+		if (c.object >= VKCKPT_OBJECT_REGION) {
+			if (c.codec != VKCKPT_CODEC_ZERO)
+				first_[first_count_++] = static_cast<uint32_t>(i);
+			continue;
+		}
+		if (uint8_t &state = state_[segments_[c.object].first_chunk + c.chunk]; state == kFirst) {
+			first_[first_count_++] = static_cast<uint32_t>(i);
+			state = kComing;
+		}
+	}
+}
+
+// One job of the crew: chunks of first_, whoever comes.
 void Fill::first_job(void *arg, unsigned number)
 {
 	Fill &fill = *static_cast<Fill *>(arg);
 	for (uint32_t i; !fill.failed_first_.load() && (i = fill.next_first_.fetch_add(1)) < fill.first_count_;) {
-		Status s = fill.bring_first(fill.plan_.image->index()[fill.first_[i]], number);
+		Status s = fill.bring_first(fill.first_[i], number);
 		if (!s.ok() && fill.failed_first_.exchange(1) == 0)
 			fill.first_failure_ = s;
 	}
 }
 
-// Nobody sees RAM yet, so frames are decoded where they belong, into pages made in bulk.
-Status Fill::bring_first(const struct vkckpt_f_chunk &c, unsigned number)
+// Of RAM all entries of the chunk, of a region the one.
+Status Fill::bring_first(uint64_t entry, unsigned number)
 {
-	bool ram = c.object < VKCKPT_OBJECT_REGION;
-	uint8_t *base = (ram ? segments_[c.object].base : plan_.staging[c.object - VKCKPT_OBJECT_REGION]) + c.chunk * VKCKPT_CHUNK;
-	uint8_t *start = base + mask_first(c.mask) * VKCKPT_FRAME;
-	Thread &buffers = threads_[number];
-	if (mask_contiguous(c.mask)) {
-		long r = sys_madvise(start, mask_count(c.mask) * uint64_t{VKCKPT_FRAME}, kPopulateWrite);
-		if (r < 0 && r != -EINVAL && r != -EINTR && r != -EAGAIN)	// an older host: they come one by one
-			return fail_host(static_cast<int>(-r), "thaw: memory for RAM");
-		VK_TRY(plan_.image->read_chunk(c, buffers.stored, start));
-	} else {
+	const struct vkckpt_f_chunk *c = plan_.image->index() + entry, *end = plan_.image->index() + plan_.image->index_count();
+	if (c->object >= VKCKPT_OBJECT_REGION)
+		return bring_first_entry(*c, plan_.staging[c->object - VKCKPT_OBJECT_REGION] + c->chunk * VKCKPT_CHUNK, threads_[number]);
+	const Segment &segment = segments_[c->object];
+	uint64_t n = segment.first_chunk + c->chunk;
+	for (const struct vkckpt_f_chunk *e = c; e < end && e->object == c->object && e->chunk == c->chunk; e++)
+		if (e->codec != VKCKPT_CODEC_ZERO)
+			VK_TRY(bring_first_entry(*e, segment.base + c->chunk * VKCKPT_CHUNK, threads_[number]));
+	state_[n] = kThere;
+	count(mask_[n]);
+	return success();
+}
+
+// Nobody sees RAM yet, so frames are decoded where they belong, into pages made in bulk.
+Status Fill::bring_first_entry(const struct vkckpt_f_chunk &c, uint8_t *base, Thread &buffers)
+{
+	if (!mask_contiguous(c.mask)) {
 		VK_TRY(plan_.image->read_chunk(c, buffers.stored, buffers.frames));
 		frames_scatter(base, buffers.frames, c.mask);
+		return success();
 	}
-	if (ram) {		// a chunk has one entry that is not zero
-		state_[segments_[c.object].first_chunk + c.chunk] = kThere;
-		count(c.mask);
-	}
-	return success();
+	uint8_t *start = base + mask_first(c.mask) * VKCKPT_FRAME;
+	long r = sys_madvise(start, mask_count(c.mask) * uint64_t{VKCKPT_FRAME}, kPopulateWrite);
+	if (r < 0 && r != -EINVAL && r != -EINTR && r != -EAGAIN)	// an older host: they come one by one
+		return fail_host(static_cast<int>(-r), "thaw: memory for RAM");
+	return plan_.image->read_chunk(c, buffers.stored, start);
 }
 
 Status Fill::load_first()

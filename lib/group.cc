@@ -78,9 +78,16 @@ void GroupBuilder::add(const ChunkSource &source)
 Status GroupBuilder::add_copy(const ChunkSource &source, const struct vkckpt_f_chunk &stored, const OpenImage &image)
 {
 	VK_CHECK(room() && !complete_ && source.mask != 0 && source.mask == stored.mask);
+	if (hashes_ && !hashes_->full()) {
+		descriptor(source, stored.mask, VKCKPT_CODEC_PARENT).content = stored.content;
+		count(source, 0, source.mask);
+		return success();
+	}
 	size_t start = begin_stored(image.plain_stored(stored));
 	VK_TRY(image.read_stored(stored, data_ + start));
 	struct vkckpt_f_chunk &chunk = descriptor(source, stored.mask, stored.codec);
+	if (content_)
+		chunk.content = stored.content;
 	place(chunk, start, image.plain_stored(stored));
 	count(source, 0, 0);
 	return success();

@@ -42,7 +42,8 @@ public:
 	// A chunk of another image: its descriptor, and its stored bytes in clear; kept as they are, sealed if this image is.
 	void add_encoded(const struct vkckpt_f_chunk &, const void *stored, size_t stored_bytes);
 	// The same for a chunk that another image has stored, with just the frames of the source's mask: its stored bytes are checked and taken
-	// over as they are. base is not looked at. Only when there is room(). An error: that image cannot be read, or is damaged.
+	// over as they are; or, where there are `hashes` (that have kept it) and the image is no full one, it becomes PARENT. base is not
+	// looked at. Only when there is room(). An error: that image cannot be read, or is damaged.
 	Status add_copy(const ChunkSource &, const struct vkckpt_f_chunk &stored, const OpenImage &);
 	bool room() const { return count_ + 3 <= VKCKPT_GROUP_CHUNKS && data_bytes_ < kFullBytes; }
 	bool empty() const { return count_ == 0; }

@@ -117,12 +117,24 @@ uint16_t ParentHashes::unchanged(uint32_t object, uint64_t chunk, const void *ba
 	return full_ ? uint16_t{0} : same;
 }
 
+bool ParentHashes::keep(uint32_t object, uint64_t chunk, uint16_t mask, const struct vkckpt_digest &content)
+{
+	uint64_t i = place(object, chunk);
+	if (known_[i] != mask || piece_[i] != mask || !digest_equal(frames_[i].hash[mask_first(mask)], content))
+		return false;
+	fresh_[i] = mask;
+	return true;
+}
+
+// Where a piece is left its chunk was kept, or is not in the image.
 void ParentHashes::commit()
 {
 	uint16_t *old = known_;
 	known_ = fresh_;
 	fresh_ = old;
-	__builtin_memset(piece_, 0, chunks_ * sizeof *piece_);
+	for (uint64_t i = 0; i < chunks_; i++)
+		if (known_[i] == 0)
+			piece_[i] = 0;
 	empty_ = false;
 }
 

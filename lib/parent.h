@@ -31,6 +31,10 @@ public:
 	// Several threads, each chunk once: the frames of the mask (live, not zero; at their places from base) that are as in the parent. What they
 	// are now is kept aside.
 	uint16_t unchanged(uint32_t object, uint64_t chunk, const void *base, uint16_t mask);
+	// As unchanged, for a chunk that nobody has read: it is known by other means that the frames of the mask are as they were when this was their
+	// content. True: the parent has just these together, and they keep their place. False: nothing has changed here.
+	bool keep(uint32_t object, uint64_t chunk, uint16_t mask, const struct vkckpt_digest &content);
+	bool full() const { return full_; }
 	// The image is committed: it is the parent from now on. Without this the old one stays the parent, and what differed from it counts as
 	// changed.
 	void commit();

@@ -53,7 +53,7 @@ constexpr ReasonText kReasons[] = {
 	{ R(RESUME_DIFFERS), "the image's vCPUs go on in another way than this vkernel's (entry or saved context)",
 	    "thaw it with resume_kind as it was at the suspend" },
 	{ R(LAZY_UNAVAILABLE), "RAM cannot be loaded lazily here",
-	    "it takes a full image in a file, neither sealed nor signed, not a pipe, and a host that gives userfaultfd: be root, set vm.unprivileged_userfaultfd to 1, or open /dev/userfaultfd to the user" },
+	    "it takes an image in a file, not a pipe, and a host that gives userfaultfd: be root, set vm.unprivileged_userfaultfd to 1, or open /dev/userfaultfd to the user" },
 
 	{ R(DEVICE_UNKNOWN), "the vkernel has no device class of this name", "thaw with a vkernel that has it" },
 	{ R(DEVICE_MISSING), "the device cannot be opened", "provide it, or override its configuration (-o NAME.KEY=VALUE)" },

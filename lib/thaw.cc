@@ -57,17 +57,17 @@ Status open_image(Thaw &t)
 	}
 	if (c.vkernel.workers > VKCKPT_MAX_WORKERS)
 		return fail(ENOBUFS, VKCKPT_R_LIMIT, "thaw: config", "workers", c.vkernel.workers);
-	VK_TRY(t.image_memory.map(Arena::room(sizeof(OpenImage)), Prefault::no));
+	VK_TRY(t.image_memory.map(Arena::room(sizeof(OpenImage)) + Arena::room(sizeof(Chain)), Prefault::no));
 	t.image = new (t.image_memory.take(sizeof(OpenImage))) OpenImage();
+	t.chain = new (t.image_memory.take(sizeof(Chain))) Chain();
 	VK_TRY(named(thaw_choose(t), c));
 	VK_TRY(named(t.image->open(t.fd, Crew::workers_for(c.vkernel.workers)), c));
 	if (c.crypto)
 		VK_TRY(named(t.image->use(*c.crypto, c.path), c));
 	VK_TRY(named(t.image->read_head(), c));
-	VK_TRY(named(thaw_choose_again(t), c));
-	t.image->set_chain(&t.chain);
-	t.image->reader().set_chain(&t.chain);
-	return go_on(t, named(t.chain.open(t.image->head(), c.path, t.fd, c.parent_path, c.crypto), c));
+	t.image->set_chain(t.chain);
+	t.image->reader().set_chain(t.chain);
+	return go_on(t, named(t.chain->open(t.image->head(), c.path, t.fd, c.parent_path, c.crypto), c));
 }
 
 // Gives back all that could be taken until the point of no return.
@@ -87,12 +87,13 @@ void undo(Thaw &t)
 
 void close_image(Thaw &t)
 {
-	t.chain.close();
 	t.clone_disks.close();
 	if (t.fill)		// has all of it
 		return;
 	if (t.image)
 		t.image->close();
+	if (t.chain)
+		t.chain->close();
 	t.image_memory.release();
 	if (t.userfault >= 0)
 		sys_close(t.userfault);

@@ -54,24 +54,12 @@ Status thaw_choose(Thaw &t)
 	return success();
 }
 
-// An image of a chain may have a chunk in several pieces, some of them in other files; and what opens and checks a sealed or signed one is the
-// caller's, who may forget it when the thaw is done. Those are read before the vkernel runs.
-Status thaw_choose_again(Thaw &t)
-{
-	bool chain = t.image->head().header().required_features & VKCKPT_FEATURE_INCREMENTAL;
-	if (t.userfault < 0 || (!chain && !t.config->crypto))
-		return success();
-	t.not_lazy = unavailable(ENOTSUP, chain ? "the image belongs to a chain" : "the image is read with keys");
-	sys_close(t.userfault);
-	t.userfault = -1;
-	return t.config->lazy & VKCKPT_LAZY_REQUIRED ? t.not_lazy : success();
-}
-
 Status thaw_begin_fill(Thaw &t)
 {
 	VK_TRY(t.image->read_index());
 	Fill::Plan plan;
 	plan.image = t.image;
+	plan.chain = t.chain;
 	plan.memory = t.image_memory;
 	plan.image_fd = t.fd;
 	plan.userfault = t.userfault;

@@ -18,12 +18,12 @@ struct Thaw {
 	int fd = -1;
 	bool own_fd = false;
 	OpenImage *image = nullptr;			// in image_memory
+	Chain *chain = nullptr;				// likewise: what the image is built on
 	Arena image_memory;
 	uint64_t began_ns = 0, loaded_ns = 0;		// CLOCK_MONOTONIC
 	int userfault = -1;				// for a lazy thaw; -1: eager
 	Status not_lazy;				// why it is eager, though asked to be lazy
-	Fill *fill = nullptr;				// a lazy thaw; owns image, image_memory, fd and userfault
-	Chain chain;					// what the image is built on
+	Fill *fill = nullptr;				// a lazy thaw; owns image, chain, image_memory, fd and userfault
 	struct vkckpt_f_host here;
 
 	uint32_t segment_count = 0;
@@ -57,7 +57,6 @@ Status thaw_load(Thaw &);		// RAM and the regions' content; the whole image is v
 void thaw_unmap(Thaw &);
 // thaw_lazy.cc
 Status thaw_choose(Thaw &);		// lazy or eager, before the image is read
-Status thaw_choose_again(Thaw &);	// with its head read
 Status thaw_begin_fill(Thaw &);		// in place of reading RAM: regions and hot chunks are loaded, the rest comes when it is touched
 void thaw_tell_fill(Thaw &);		// to the run directory, before the vkernel is published
 // thaw_devices.cc

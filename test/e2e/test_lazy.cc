@@ -2,59 +2,20 @@
 // wrong on the way ends the vkernel with a message. Where the host gives no userfaultfd these are skipped, but for those about just that.
 #include <catch2/catch.hpp>
 
-#include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstddef>
 #include <filesystem>
+#include <fstream>
 
 #include <vkckpt/image.h>
 
 #include "test/e2e/place.h"
-#include "test/skip.h"
+#include "test/userfault.h"
 
 using namespace vktest;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool host_gives_userfaultfd()
-{
-	long fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	if (fd < 0 && errno == EPERM)
-		fd = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
-	if (fd >= 0)
-		close(int(fd));
-	return fd >= 0;
-}
-#define NEEDS_USERFAULTFD() \
-	do { \
-		if (!host_gives_userfaultfd()) \
-			TEST_SKIP("this host gives this user no userfaultfd"); \
-	} while (0)
-
-// A process that can have no userfaultfd.
-void refuse_userfaultfd()
-{
-	sock_filter code[] = {
-	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 3, 0),
-	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 3),
-	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
-	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xaa00, 0, 1),	// USERFAULTFD_IOC_NEW
-	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	sock_fprog program = {sizeof code / sizeof *code, code};
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
-		_exit(99);
-}
 
 // 32 MiB of a guest that waits to be thawed and then touches all of it in an adverse order, `rounds` times.
 struct Backwards : Place {
@@ -105,24 +66,6 @@ void stopped(const Outcome &o, const std::string &what)
 
 }  // namespace
 
-TEST_CASE("lazy thaws with one worker and many, both codecs, from behind and on demand, are seamless", "[lazy]")
-{
-	NEEDS_USERFAULTFD();
-	struct Way { const char *lazy, *workers, *codec; unsigned cpus; };
-	const Way way = GENERATE(Way{"--lazy=required", "1", "lz4", 1}, Way{"--lazy=required,demand", "4", "raw", 2},
-	    Way{"--lazy=required", "4", "raw", 2}, Way{"--lazy=required,demand", "1", "lz4", 2});
-	Case c = {{"/bin/sh", "-c", "echo $NONCE; seq 1 200 | awk '{ s += $1 * $1; print s }' | sort -rn | sed 's/1/one/g' | sha256sum; "
-	    "for i in 1 2 3 4 5 6; do seq $i 400 >/tmp/$i; done; cat /tmp/? | sha256sum; echo $NONCE"}, "", way.cpus,
-	    {"--workers", way.workers, "--codec", way.codec}, {way.lazy, "--workers", way.workers, "--codec", way.codec}};
-	const Run plain = straight(c);
-	REQUIRE(plain.trouble == "");
-	const Run run = suspended_every(c, 400);
-	INFO(way.lazy << " workers " << way.workers << " " << way.codec << ", " << run.legs << " legs");
-	REQUIRE(run.trouble == "");
-	CHECK(run.out == plain.out);
-	CHECK(run.legs > 2);
-}
-
 TEST_CASE("a guest that touches all its memory in an adverse order gets all of it", "[lazy]")
 {
 	NEEDS_USERFAULTFD();
@@ -130,6 +73,19 @@ TEST_CASE("a guest that touches all its memory in an adverse order gets all of i
 	b.ends_well(b.thawed({"--lazy=required"}));
 	b.ends_well(b.thawed({"--lazy=required,demand"}));
 	b.ends_well(b.thawed({"--lazy=required", "--workers", "64"}));
+	// The same of a chain whose second image has half of the chunks in part.
+	Place p;
+	Child child = p.boot({"/backwards", "32", "2"}, {"-n", "2", "--root", full_root({"backwards"}), "--chain", "4"});
+	REQUIRE(child->expect("ready 0"));
+	REQUIRE(p.tool({"checkpoint", "vk"}).status == 0);
+	REQUIRE(suspend(*child) == "");
+	for (const char *how : {"--lazy=required", "--lazy=required,demand"}) {
+		Child leg = p.thaw({how}, p / "vk.0002.ckpt");
+		REQUIRE(leg->expect("round 0 wrong 0"));
+		REQUIRE(leg->expect("ready 1"));
+		REQUIRE(suspend(*leg) == "");
+	}
+	b.ends_well(p.thawed({"--lazy=required,demand"}, p / "vk.0004.ckpt"), 1);
 }
 
 TEST_CASE("a lazy thaw is suspended again before all of its memory is there, onto its own image too", "[lazy]")
@@ -260,6 +216,45 @@ TEST_CASE("an image that is truncated while it is needed stops the vkernel", "[l
 	CHECK(await([&] { return survivors(child->pid()) == ""; }));
 }
 
+TEST_CASE("a chain, a seal or a signature that breaks while it is needed stops the vkernel, and the file is named", "[lazy]")
+{
+	NEEDS_USERFAULTFD();
+	Place p;
+	REQUIRE(p.tool({"keygen", "-q", p / "op"}).status == 0);
+	REQUIRE(p.tool({"keygen", "-q", "--sign", p / "by"}).status == 0);
+	Child child = p.boot({"/backwards", "32", "1"}, {"--root", full_root({"backwards"}), "--chain", "4", "--seal-to", p / "op.pub"});
+	REQUIRE(child->expect("ready 0"));
+	REQUIRE(p.tool({"checkpoint", "vk"}).status == 0);
+	REQUIRE(suspend(*child) == "");
+	const std::string parent = p / "vk.0001.ckpt", newest = p / "vk.0002.ckpt";
+	for (const std::string &image : {parent, newest})
+		REQUIRE(p.tool({"sign", "-q", "--key", p / "by.key", image}).status == 0);
+	const std::vector<std::string> options = {"--lazy=required,demand", "--key", p / "op.key", "--require-signature", p / "by.pub"};
+	const std::string good = contents(parent);
+	const auto breaks = [&](const std::function<void()> &harm, const std::string &reason) {
+		Child leg = p.thaw(options, newest);
+		REQUIRE(await([&] { return p.armed(leg->pid()) || !leg->running(); }));
+		harm();
+		const Outcome o = leg->end();
+		stopped(o, reason);
+		CHECK(has(o.err, "vk.0001.ckpt"));
+		write_file(parent, good);
+	};
+	breaks([&] { fs::resize_file(parent, 1 << 20); }, "(TRUNCATED)");
+	std::string other = good;
+	for (size_t at = 1 << 20; at < other.size() - (1 << 20); at += 4000)
+		other[at] = char(other[at] ^ 1);
+	breaks([&] { std::fstream(parent, std::ios::in | std::ios::out | std::ios::binary) << other; }, "(SIGNATURE_WRONG)");
+	// Renamed over it is not changed: the one that was opened is read on.
+	Child leg = p.thaw(options, newest);
+	REQUIRE(await([&] { return p.armed(leg->pid()); }));
+	write_file(p / "other", other);
+	fs::rename(p / "other", parent);
+	const Outcome o = leg->end();
+	INFO(o.out << o.err);
+	CHECK(has(o.out, "round 0 wrong 0"));
+}
+
 TEST_CASE("a damaged index or trailer refuses a lazy thaw before anything is touched", "[lazy]")
 {
 	NEEDS_USERFAULTFD();
@@ -304,7 +299,7 @@ TEST_CASE("without userfaultfd, or from a pipe, a lazy thaw is eager and says so
 	CHECK(has(refused.err, "(LAZY_UNAVAILABLE)"));
 }
 
-TEST_CASE("a lazy thaw that is killed at any time leaves nothing behind", "[lazy]")
+TEST_CASE("a lazy thaw of which any thread is killed at any time leaves nothing behind", "[lazy]")
 {
 	NEEDS_USERFAULTFD();
 	Backwards b;
@@ -313,7 +308,11 @@ TEST_CASE("a lazy thaw that is killed at any time leaves nothing behind", "[lazy
 	for (int i = 0; i < 12; i++) {
 		Child child = b.thaw({i % 2 ? "--lazy=required" : "--lazy=required,demand"});
 		random.pause_us(60000);
-		kill(child->pid(), SIGKILL);
+		std::vector<pid_t> threads = {child->pid()};	// of the vkernel's and of those that fill, whichever
+		std::error_code gone;
+		for (const auto &task : fs::directory_iterator("/proc/" + std::to_string(child->pid()) + "/task", gone))
+			threads.push_back(std::stoi(task.path().filename()));
+		kill(threads[random.below(threads.size())], SIGKILL);
 		child->end();
 		CHECK(await([&] { return survivors(child->pid()) == ""; }));
 	}

@@ -332,6 +332,7 @@ struct Vkernel {
 	std::vector<std::string> refusals;	// of a dry run: reason and subject
 	int thaw_fd = -1;
 	const char *thaw_parent = nullptr;
+	uint32_t lazy = 0;
 	int thaw(const std::string &path)
 	{
 		const struct vkckpt_device_class *classes[] = { &device_class };
@@ -351,6 +352,7 @@ struct Vkernel {
 		};
 		t.refusal_arg = this;
 		t.parent_path = thaw_parent;
+		t.lazy = lazy;
 		return vkckpt_thaw(&t, &ck, &err);
 	}
 	// The entry in the run directory.

@@ -152,3 +152,31 @@ TEST_CASE("pieces survive a capture that failed", "[parent]")
 	t.hashes.begin(false);
 	REQUIRE(t.unchanged(0) == 0);
 }
+
+TEST_CASE("a chunk that nobody has read keeps its place only as the piece that the parent has", "[parent]")
+{
+	Table t;
+	t.know(0, 0x00ff);
+	t.know(1, 0x000f);
+	t.know(1, 0x00f0, VKCKPT_CODEC_PARENT);
+	const struct vkckpt_digest whole = vk::digest_of_frames(t.chunk(0), 0x00ff);
+	t.hashes.begin(false);
+	CHECK_FALSE(t.hashes.keep(0, 0, 0x000f, vk::digest_of_frames(t.chunk(0), 0x000f)));	// a part of it
+	CHECK_FALSE(t.hashes.keep(0, 0, 0x00ff, vk::digest_of_frames(t.chunk(1), 0x00ff)));	// other content
+	CHECK_FALSE(t.hashes.keep(0, 1, 0x00ff, vk::digest_of_frames(t.chunk(1), 0x00ff)));	// two pieces
+	CHECK_FALSE(t.hashes.keep(0, 2, 0x00ff, vk::digest_of_frames(t.chunk(2), 0x00ff)));	// unknown
+	for (int image = 0; image < 3; image++) {	// one that fails, two that are committed
+		t.hashes.begin(false);
+		CHECK(t.hashes.keep(0, 0, 0x00ff, whole));
+		if (image > 0)
+			t.hashes.commit();
+	}
+	t.touch(0, 3);
+	t.hashes.begin(false);
+	CHECK(t.unchanged(0, 0x00ff) == 0);		// read for the first time: the piece has changed
+	t.hashes.commit();
+	t.hashes.begin(false);
+	CHECK(t.unchanged(0, 0x00ff) == 0x00ff);
+	CHECK(t.unchanged(1, 0x00ff) == 0);		// it was not in the image before
+	CHECK_FALSE(t.hashes.keep(0, 0, 0x00ff, whole));
+}
