@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "elf_load.h"
@@ -59,6 +60,11 @@ int open_ram(const Options &o)
 void boot_engine(int ram_fd, uint64_t ram_bytes, unsigned cpus)
 {
 	const char *fallback = nullptr;
+	rlimit descriptors;	// some for each guest process; nothing here uses select(2), for which the usual limit is low
+	if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0) {
+		descriptors.rlim_cur = descriptors.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &descriptors);
+	}
 	if (vmspace_host_init(ram_fd, reinterpret_cast<void *>(kRamBase), ram_bytes, cpus, &fallback) != 0)
 		fail("cannot run guests on this host: %s", strerror(errno));
 	if (fallback)

@@ -75,7 +75,7 @@ int hook_vmspace_make(void *, const struct vkckpt_vmspace *v)
 {
 	for (AddressSpace *as : kernel().spaces)
 		if (reinterpret_cast<uintptr_t>(as) == v->id)
-			return as->make_vmspace() ? 0 : -errno;
+			return as->make_vmspace(VmspaceWhen::kLater) ? 0 : -errno;
 	return -EINVAL;
 }
 

@@ -53,9 +53,10 @@ bool mergeable(const Mapping &a, const Mapping &b)
 
 Ref<Inode> anonymous_inode(uint64_t bytes) { return kmake<AnonymousInode>(bytes); }
 
-bool AddressSpace::make_vmspace()
+// A guest that forks is told at once if the host has no process for it; after a thaw each gets its own when it first runs.
+bool AddressSpace::make_vmspace(VmspaceWhen when)
 {
-	if (vmspace_create(this, 0, nullptr) != 0)
+	if ((when == VmspaceWhen::kNow ? vmspace_create(this, 0, nullptr) : vmspace_host_create_later(this)) != 0)
 		return false;
 	has_vmspace_ = true;
 	return vmspace_mmap(this, nullptr, VM_MAX_USER_ADDRESS, PROT_READ | PROT_WRITE | PROT_EXEC,
@@ -72,7 +73,7 @@ Ref<AddressSpace> AddressSpace::create()
 	as->root_ = root;
 	as->room_below_ = as->stack_top = kTop;
 	kernel().spaces.push_back(as.get());
-	if (!as->make_vmspace())
+	if (!as->make_vmspace(VmspaceWhen::kNow))
 		return {};
 	return as;
 }

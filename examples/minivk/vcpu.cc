@@ -16,6 +16,7 @@ TestCheckpoint test_checkpoint;
 namespace {
 
 bool suspended = false;		// of this process; under the kernel lock
+bool said_no_process = false;	// likewise
 
 void take_news()
 {
@@ -94,6 +95,23 @@ void count_trap()
 		(void)ckpt_ask(CkptAction::kConfigured);
 }
 
+// The host gives no process for this address space now (a limit): others may run, and some of them end.
+void wait_for_host_process(unsigned cpu, const Thread &t)
+{
+	constexpr uint64_t kPauseNs = 5'000'000;
+	if (!said_no_process)
+		host_log("%s (pid %lld) waits: the host gives no process for its address space (limits: ulimit -u, pids.max)",
+		    t.process->comm, static_cast<long long>(t.process->pid));
+	said_no_process = true;
+	kernel().cpu[cpu].since_ns = 0;		// its slice is over if somebody waits
+	uint32_t ticket = host_idle_ticket(cpu);
+	host_set_idle(cpu, true);
+	kernel_unlock();
+	host_idle(cpu, ticket, kPauseNs);
+	kernel_lock();
+	host_set_idle(cpu, false);
+}
+
 void run(unsigned cpu, Thread &t)
 {
 	Ref<AddressSpace> space = t.process->space;	// outlives the RUN, whatever other vCPUs do to the process
@@ -109,6 +127,10 @@ void run(unsigned cpu, Thread &t)
 	t.user_ns += end - begin;
 	if (t.state == ThreadState::kDead)
 		return;
+	if (r != 0 && error == EAGAIN) {	// of a thaw, and not made yet
+		wait_for_host_process(cpu, t);
+		return;
+	}
 	if (r != 0) {
 		host_log("%s (pid %lld) was killed: its address space was lost at the host (%s)", t.process->comm,
 		    static_cast<long long>(t.process->pid), strerror(error));

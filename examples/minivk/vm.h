@@ -23,6 +23,7 @@ struct FaultResult {
 	bool out_of_memory = false;
 };
 enum class Access : uint8_t { kRead, kWrite, kExecute };
+enum class VmspaceWhen : uint8_t { kNow, kLater };	// the host's process: at once, or when it first runs
 
 // A guest address space: its mappings and its vpagetable in RAM. The host's vmspace has its address as its id, from
 // creation to destruction. Every leaf that is not 0 holds a reference to its frame, also while V is clear (PROT_NONE).
@@ -56,7 +57,7 @@ public:
 	int64_t owner_pid = -1;			// for the image's list of processes
 	uint64_t brk_start = 0, brk_end = 0, stack_top = 0, stack_limit = 0;
 
-	bool make_vmspace();			// also after a thaw
+	bool make_vmspace(VmspaceWhen);		// false: errno
 private:
 	vpte_t *leaf(uint64_t va, bool make);	// null: no table (and none could be made)
 	void clear_range(uint64_t from, uint64_t to);

@@ -55,7 +55,7 @@ constexpr uint64_t kMailbox = STUB_MAILBOX;
 int stub_pid(Guest &guest) {
 	vmspace::Vmspace *vm = vmspace::table_acquire(guest.id());
 	vmspace::table_release(vm);
-	return vm->stub->pid;
+	return vm->stub.load()->pid;
 }
 
 std::string maps_of(int pid) {
@@ -376,7 +376,7 @@ bool claim_is_believed() {
 	for (int run = 0; run < 2; run++) {	/* the first maps the pages, so that the number of the second stop is known */
 		vmspace::Vmspace *vm = vmspace::table_acquire(guest.id());
 		vmspace::table_release(vm);
-		guest.tf.tf_rsi = run == 0 ? 0 : vm->stub->executors[0].turn + 1;
+		guest.tf.tf_rsi = run == 0 ? 0 : vm->stub.load()->executors[0].turn + 1;
 		const uint64_t before = counter;
 		std::thread kicker([&, run] {
 			const double end = seconds() + (run == 0 ? 0 : 0.5);

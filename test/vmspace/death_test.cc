@@ -34,7 +34,7 @@ namespace {
 int pid_of(Guest &guest) {
 	vmspace::Vmspace *vm = vmspace::table_acquire(guest.id());
 	vmspace::table_release(vm);
-	return vm->stub->pid;
+	return vm->stub.load()->pid;
 }
 
 std::string text_of(const std::string &path) {

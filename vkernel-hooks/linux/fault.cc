@@ -87,11 +87,12 @@ Fault map_page(Vmspace &vm, uint64_t address, Access access, int *error) {
 	}
 	for (unsigned i = 0; host.fill != nullptr && i < count; i++)
 		host.fill(host.fill_arg, orders[i].ram_offset, orders[i].length);
-	*error = give_orders(*vm.stub, orders, count);
+	Stub &stub = *vm.stub.load();
+	*error = give_orders(stub, orders, count);
 	if (*error == ENOMEM) {		/* too many host mappings (vm.max_map_count): forget them all, once */
-		*error = unmap_range(*vm.stub, 0, VM_MAX_USER_ADDRESS);
+		*error = unmap_range(vm, 0, VM_MAX_USER_ADDRESS);
 		if (*error == 0)
-			*error = give_orders(*vm.stub, orders, count);
+			*error = give_orders(stub, orders, count);
 	}
 	return *error == 0 ? Fault::kMapped : Fault::kFailed;
 }

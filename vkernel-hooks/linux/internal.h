@@ -62,7 +62,7 @@ struct Vmspace {
 	unsigned references;		/* calls in progress; under the table's lock */
 	pthread_mutex_t map_lock;	/* mappings, and every change of the host's page tables */
 	Mapping *mappings;		/* ascending, disjoint */
-	Stub *stub;
+	std::atomic<Stub *> stub;	/* null until the first RUN, if it was created for later; set under map_lock, then stays */
 };
 
 struct Vcpu {
@@ -152,7 +152,7 @@ struct Ram {
 /* --- mapper.cc: changing the guest's host mappings. Called with the map lock held. EIO: the stub is gone. */
 [[nodiscard]] int await_answer(Stub &stub);
 [[nodiscard]] int give_orders(Stub &stub, const Order *orders, unsigned count);
-[[nodiscard]] int unmap_range(Stub &stub, uint64_t start, uint64_t end);
+[[nodiscard]] int unmap_range(const Vmspace &vm, uint64_t start, uint64_t end);
 
 /* --- mappings.cc: the list of a vmspace. Called with the map lock held. */
 [[nodiscard]] const Mapping *find_mapping(const Vmspace &vm, uint64_t address);
@@ -170,6 +170,8 @@ enum class Fault { kMapped, kForVkernel, kFailed };
 [[nodiscard]] int run_vmspace(Vmspace &vm, unsigned vcpu, trapframe *tf, vextframe *vf, void *xsave);
 
 /* --- vmspace.cc */
+/* The stub of a vmspace about to run; made now if that was left for later. */
+[[nodiscard]] int find_stub(Vmspace &vm, Stub **stub);
 void end_vmspace(Vmspace *vm);
 
 /* --- table.cc: the vmspaces by id. */
@@ -178,6 +180,7 @@ void end_vmspace(Vmspace *vm);
 void table_release(Vmspace *vm);
 [[nodiscard]] int table_remove(void *id, Vmspace **vm);
 [[nodiscard]] Vmspace *table_remove_any();
+[[nodiscard]] unsigned table_count();
 
 }  // namespace vmspace
 #endif

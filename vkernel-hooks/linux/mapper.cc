@@ -57,11 +57,12 @@ int give_orders(Stub &stub, const Order *orders, unsigned count) {
 	return await_answer(stub);
 }
 
-int unmap_range(Stub &stub, uint64_t start, uint64_t end) {
-	if (start >= end)
+int unmap_range(const Vmspace &vm, uint64_t start, uint64_t end) {
+	Stub *stub = vm.stub.load();
+	if (start >= end || stub == nullptr)	/* not made yet: it will begin empty */
 		return 0;
 	const Order order = {start, end - start, 0, 0, 0};
-	const int error = give_orders(stub, &order, 1);
+	const int error = give_orders(*stub, &order, 1);
 	return error == EIO ? 0 : error;	/* of a stub that is gone nothing is mapped */
 }
 

@@ -47,9 +47,9 @@ Access access_of(uint64_t error) {
 bool take_kick(Vcpu &vcpu) { return vcpu.kick_pending.load() != 0 && vcpu.kick_pending.exchange(0) != 0; }
 
 /* Waits for the stop; a signal of this thread becomes a kick, so that the guest is stopped before RUN returns. */
-int wait_for_stop(Vmspace &vm, Executor &executor, Report *report) {
+int wait_for_stop(const Stub &stub, Executor &executor, Report *report) {
 	for (;;) {
-		switch (await_stop(*vm.stub, executor)) {
+		switch (await_stop(stub, executor)) {
 		case Stop::kStopped:
 			return read_report(executor, report) ? 0 : EIO;
 		case Stop::kInterrupted:
@@ -111,7 +111,7 @@ Next handle_stop(Vmspace &vm, Executor &executor, const Report &report, trapfram
 Next run_once(Vmspace &vm, Executor &executor, trapframe *tf, vextframe *vf, int *error) {
 	load_registers(executor, *tf, *vf);
 	Report report;
-	*error = let_go(executor) ? wait_for_stop(vm, executor, &report) : EIO;
+	*error = let_go(executor) ? wait_for_stop(*vm.stub.load(), executor, &report) : EIO;
 	if (*error != 0)
 		return Next::kReturn;
 	tf->tf_trapno = tf->tf_err = tf->tf_addr = 0;
@@ -124,7 +124,10 @@ Next run_once(Vmspace &vm, Executor &executor, trapframe *tf, vextframe *vf, int
 
 int run_vmspace(Vmspace &vm, unsigned vcpu_number, trapframe *tf, vextframe *vf, void *xsave) {
 	Vcpu &vcpu = host.vcpus[vcpu_number];
-	Executor &executor = vm.stub->executors[vcpu_number];
+	Stub *stub;
+	if (find_stub(vm, &stub) != 0)
+		return EAGAIN;	/* whatever it was: nothing has happened, and later the host may give a process */
+	Executor &executor = stub->executors[vcpu_number];
 	if (xsave != nullptr)
 		load_xsave(executor, xsave);
 	vcpu.run_number.fetch_add(1);
@@ -140,7 +143,7 @@ int run_vmspace(Vmspace &vm, unsigned vcpu_number, trapframe *tf, vextframe *vf,
 	}
 	vcpu.running.store(nullptr);
 	if (error == EIO)
-		stub_kill(*vm.stub);	/* whatever went wrong, it shall not run on unobserved */
+		stub_kill(*stub);	/* whatever went wrong, it shall not run on unobserved */
 	else if (xsave != nullptr)
 		save_xsave(executor, xsave);
 	return error;

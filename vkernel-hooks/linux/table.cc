@@ -10,6 +10,7 @@ constexpr unsigned kBuckets = 256;
 
 pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 Vmspace *buckets[kBuckets];
+unsigned count;
 
 /* Ids are mostly addresses of structures: the low bits say little. */
 Vmspace **bucket_of(const void *id) {
@@ -33,6 +34,7 @@ int table_add(Vmspace *vm) {
 	if (error == 0) {
 		vm->next = nullptr;
 		*link = vm;
+		count++;
 	}
 	pthread_mutex_unlock(&table_lock);
 	return error;
@@ -64,6 +66,7 @@ int table_remove(void *id, Vmspace **vm) {
 	} else {
 		*vm = *link;
 		*link = (*vm)->next;
+		count--;
 	}
 	pthread_mutex_unlock(&table_lock);
 	return error;
@@ -77,10 +80,18 @@ Vmspace *table_remove_any() {
 			continue;
 		vm = bucket;
 		bucket = vm->next;
+		count--;
 		break;
 	}
 	pthread_mutex_unlock(&table_lock);
 	return vm;
+}
+
+unsigned table_count() {
+	pthread_mutex_lock(&table_lock);
+	const unsigned now = count;
+	pthread_mutex_unlock(&table_lock);
+	return now;
 }
 
 }  // namespace vmspace

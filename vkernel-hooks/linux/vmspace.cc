@@ -2,6 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <new>
 
 #include "vkernel-hooks/linux/internal.h"
 
@@ -36,19 +39,33 @@ int acquire(void *id, Vmspace **vm) {
 	return *vm == nullptr ? ENOENT : 0;
 }
 
-int create(void *id) {
+/* Whether the descriptors of one more stub, and of those that are still to be made, would be within the limit. */
+bool room_for_descriptors() {
+	constexpr rlim_t kOthers = 64;	/* the vkernel's own, roughly */
+	rlimit limit;
+	const rlim_t each = host.vcpu_count + 4;
+	return getrlimit(RLIMIT_NOFILE, &limit) != 0 || (table_count() + 1) * each + kOthers <= limit.rlim_cur;
+}
+
+enum class Stubs { kNow, kLater };
+
+int create(void *id, Stubs when) {
 	if (!host_ready())
 		return EOPNOTSUPP;
+	if (when == Stubs::kLater && !room_for_descriptors())
+		return EMFILE;
 	if (Vmspace *existing = table_acquire(id)) {	/* before a stub is used up for nothing */
 		table_release(existing);
 		return EEXIST;
 	}
-	Vmspace *vm = static_cast<Vmspace *>(calloc(1, sizeof *vm));
-	if (vm == nullptr)
+	void *memory = malloc(sizeof(Vmspace));
+	if (memory == nullptr)
 		return ENOMEM;
+	Vmspace *vm = new (memory) Vmspace{};
 	vm->id = id;
 	pthread_mutex_init(&vm->map_lock, nullptr);
-	int error = spawner_take(&vm->stub);
+	Stub *stub;
+	int error = when == Stubs::kNow ? find_stub(*vm, &stub) : 0;
 	if (error == 0)
 		error = table_add(vm);
 	if (error != 0)
@@ -76,7 +93,7 @@ int map(Vmspace &vm, void *address, size_t length, int prot, int flags, int fd, 
 	*mapped = start;
 	const Mapping mapping = {start, end, static_cast<uint64_t>(offset), 0, prot, nullptr};
 	const int error = add_mapping(vm, mapping);
-	return error != 0 ? error : unmap_range(*vm.stub, start, end);
+	return error != 0 ? error : unmap_range(vm, start, end);
 }
 
 int control(Vmspace &vm, uint64_t start, uint64_t end, int behaviour, vpte_t value) {
@@ -84,7 +101,7 @@ int control(Vmspace &vm, uint64_t start, uint64_t end, int behaviour, vpte_t val
 	if (behaviour == DF_MADV_SETMAP)
 		error = set_roots(vm, start, end, value);
 	if (error == 0 && (behaviour == DF_MADV_SETMAP || behaviour == DF_MADV_INVAL))
-		error = unmap_range(*vm.stub, start, end);
+		error = unmap_range(vm, start, end);
 	return error;
 }
 
@@ -108,10 +125,26 @@ int run(void *id, int command, trapframe *tf, vextframe *vf, void *xsave) {
 
 }  // namespace
 
+int find_stub(Vmspace &vm, Stub **found) {
+	int error = 0;
+	Stub *stub = vm.stub.load();
+	if (stub == nullptr) {
+		pthread_mutex_lock(&vm.map_lock);
+		stub = vm.stub.load();	/* another vCPU may have been first */
+		if (stub == nullptr)
+			error = spawner_take(&stub);
+		if (error == 0)
+			vm.stub.store(stub);
+		pthread_mutex_unlock(&vm.map_lock);
+	}
+	*found = stub;
+	return error;
+}
+
 void end_vmspace(Vmspace *vm) {
-	if (vm->stub != nullptr) {
+	if (Stub *stub = vm->stub.load(); stub != nullptr) {
 		wait_for_kickers();
-		stub_end(vm->stub);
+		stub_end(stub);
 	}
 	free_mappings(*vm);
 	pthread_mutex_destroy(&vm->map_lock);
@@ -122,7 +155,9 @@ void end_vmspace(Vmspace *vm) {
 
 using namespace vmspace;
 
-int vmspace_create(void *id, int, void *) { return result_of(create(id)); }
+int vmspace_create(void *id, int, void *) { return result_of(create(id, Stubs::kNow)); }
+
+int vmspace_host_create_later(void *id) { return result_of(create(id, Stubs::kLater)); }
 
 int vmspace_destroy(void *id) {
 	Vmspace *vm;
@@ -164,7 +199,7 @@ int vmspace_munmap(void *id, void *address, size_t length) {
 		pthread_mutex_lock(&vm->map_lock);
 		error = remove_mappings(*vm, start, end);
 		if (error == 0)
-			error = unmap_range(*vm->stub, start, end);
+			error = unmap_range(*vm, start, end);
 		pthread_mutex_unlock(&vm->map_lock);
 	}
 	table_release(vm);

@@ -95,6 +95,12 @@ int	vmspace_host_init(int ram_fd, void *ram_address, size_t ram_bytes, unsigned 
  * call any function of this header. NULL: no more. After vmspace_host_init, before the first RUN.
  */
 void	vmspace_host_fill(void (*fill)(void *arg, uint64_t offset, uint64_t bytes), void *arg);
+/*
+ * vmspace_create for a vmspace that need not run soon, as those of a thaw: its host process is made at its first RUN, which
+ * fails with EAGAIN if the host gives none; nothing has run then, and RUN may be called again.
+ * Fails with EMFILE if the limit of descriptors would not allow all that were created to run.
+ */
+int	vmspace_host_create_later(void *id);
 /* Destroys every vmspace and forgets the RAM. No other thread may be in a call of this header. */
 void	vmspace_host_fini(void);
 /* Says that the calling thread is vCPU `vcpu` (0 .. vcpu_count-1) from now on; needed before its first RUN. */
@@ -118,7 +124,8 @@ void	vmspace_host_xsave_init(void *xsave);
  * way in: bad header or MXCSR bits cannot fault.
  *
  * Returns 0, or -1 with errno. EIO: the vmspace's host process is dead (killed, out of memory, or damaged by its guest);
- * kill the guest process and destroy the vmspace. ENOMEM, EPERM, EACCES: the host refused to map a page.
+ * kill the guest process and destroy the vmspace. ENOMEM, EPERM, EACCES: the host refused to map a page. EAGAIN: of a
+ * vmspace created for later, see above.
  */
 int	vmspace_host_run(void *id, struct trapframe *tframe, struct vextframe *vframe, void *xsave);
 
