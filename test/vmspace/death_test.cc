@@ -216,6 +216,78 @@ TEST_CASE("a killed spare is not given out") {
 	}
 }
 
+TEST_CASE("a vmspace created for later gets its host process when it first runs, by whichever vCPU comes first") {
+	World world;
+	REQUIRE(wait_until([] { return stubs_of(getpid()).size() == 1; }));	/* the spare */
+	Guest guest(world, Create::kLater);
+	LOAD(guest, guest_syscall);
+	guest.invalidate(kCodeAt);
+	CHECK(vmspace_host_create_later(guest.id()) == -1);
+	CHECK(errno == EEXIST);
+	CHECK(vmspace_munmap(guest.id(), reinterpret_cast<void *>(kDataAt), kPage) == 0);
+	Guest never(world, Create::kLater);
+	usleep(20'000);
+	CHECK(stubs_of(getpid()).size() == 1);
+	std::atomic<int> ready{0};
+	auto first = [&](unsigned vcpu, int *trap) {
+		trapframe tf = guest.tf;
+		vextframe vf = {};
+		std::vector<uint8_t> xsave = guest.xsave;
+		vmspace_host_enter_vcpu(vcpu);
+		for (ready++; ready < 2;) {
+		}
+		*trap = vmspace_host_run(guest.id(), &tf, &vf, xsave.data()) == 0 ? static_cast<int>(tf.tf_trapno) : -errno;
+	};
+	int traps[2] = {-1, -1};
+	std::thread other(first, 1, &traps[1]);
+	first(0, &traps[0]);
+	other.join();
+	CHECK(traps[0] == T_FAST_SYSCALL);
+	CHECK(traps[1] == T_FAST_SYSCALL);
+	CHECK(wait_until([] { return stubs_of(getpid()).size() == 2; }));	/* this one, and the next spare */
+}
+
+TEST_CASE("a first RUN that the host has no process for can be repeated") {
+	CHECK(in_child([] {
+		if (getuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+			return 99;
+		World world;
+		std::vector<std::unique_ptr<Guest>> guests;
+		for (int i = 0; i < 4; i++) {
+			guests.push_back(std::make_unique<Guest>(world, Create::kLater));
+			LOAD(*guests.back(), guest_syscall);
+		}
+		rlimit before, none;
+		if (getrlimit(RLIMIT_NPROC, &before) != 0)
+			return 1;
+		none = {0, before.rlim_max};
+		setrlimit(RLIMIT_NPROC, &none);
+		int refused = -1;	/* a spare or two may have been made already */
+		for (int i = 0; i < 4 && refused < 0; i++)
+			if (const int trap = guests[i]->run(); trap == -EAGAIN)
+				refused = i;
+			else if (trap != T_FAST_SYSCALL)
+				return 2;
+		if (refused < 0 || guests[refused]->run() != -EAGAIN)
+			return 3;
+		setrlimit(RLIMIT_NPROC, &before);
+		return guests[refused]->run() == T_FAST_SYSCALL ? 0 : 4;
+	}) == 0);
+}
+
+TEST_CASE("vmspaces for later are refused beyond the limit of descriptors") {
+	CHECK(in_child([] {
+		World world;
+		const rlimit few = {100, 100};
+		if (setrlimit(RLIMIT_NOFILE, &few) != 0)
+			return 1;
+		int ids[20], made = 0;
+		while (made < 20 && vmspace_host_create_later(&ids[made]) == 0)
+			made++;
+		return made > 0 && made < 20 && errno == EMFILE ? 0 : 2;
+	}) == 0);
+}
+
 TEST_CASE("a stopped stub answers a kick when it is continued") {
 	World world;
 	Guest guest(world);

@@ -41,8 +41,8 @@ uint64_t World::new_frame() {
 	return frame;
 }
 
-Guest::Guest(World &w) : world(w), root(w.new_frame() | kTableBits), xsave(vmspace_host_xsave_bytes()) {
-	const int created = vmspace_create(id(), 0, nullptr);
+Guest::Guest(World &w, Create when) : world(w), root(w.new_frame() | kTableBits), xsave(vmspace_host_xsave_bytes()) {
+	const int created = when == Create::kNow ? vmspace_create(id(), 0, nullptr) : vmspace_host_create_later(id());
 	INFO("vmspace_create: " << strerror(errno));
 	REQUIRE(created == 0);
 	REQUIRE(vmspace_mmap(id(), nullptr, VM_MAX_USER_ADDRESS, 7, DF_MAP_VPAGETABLE | DF_MAP_SHARED | DF_MAP_FIXED,

@@ -40,10 +40,12 @@ private:
 	uint64_t next_ = kPage;
 };
 
+enum class Create { kNow, kLater };
+
 /* One guest process: a vmspace whose whole range is one vpagetable, and a register set. */
 class Guest {
 public:
-	explicit Guest(World &world);
+	explicit Guest(World &world, Create when = Create::kNow);
 	~Guest();
 	Guest(const Guest &) = delete;
 	Guest &operator=(const Guest &) = delete;
