@@ -92,7 +92,7 @@ long userfault_copy(int fd, void *to, const void *from, uint64_t bytes)
 		long r = sys_ioctl(fd, UFFDIO_COPY, &c);
 		if (r >= 0)
 			return 0;
-		if (r != -EAGAIN)
+		if (r != -EAGAIN && r != -EINTR)
 			return r;
 		if (c.copy > 0)
 			done += static_cast<uint64_t>(c.copy);
@@ -110,7 +110,7 @@ long userfault_zero(int fd, void *to)
 			struct uffdio_range wake = range_of(to, kFrame);
 			return sys_ioctl(fd, UFFDIO_WAKE, &wake);
 		}
-		if (r != -EAGAIN)
+		if (r != -EAGAIN && r != -EINTR)
 			return r;
 	}
 }

@@ -3,6 +3,7 @@
 //
 //   hello &  kill -52 $!        suspends to hello.ckpt, exit status 33
 //   hello --thaw hello.ckpt     goes on counting: another process, the same nonce
+//   hello --lazy hello.ckpt     the same at once: RAM comes when it is touched
 #include <err.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -105,18 +106,19 @@ int main(int argc, char **argv)
 	config.run_dir = "";
 
 	struct vkckpt_error error;
-	if (argc == 3 && !strcmp(argv[1], "--thaw")) {
+	if (argc == 3 && (!strcmp(argv[1], "--thaw") || !strcmp(argv[1], "--lazy"))) {
 		struct vkckpt_thaw_config thaw = {};
 		thaw.size = sizeof thaw;
 		thaw.vkernel = config;
 		thaw.path = argv[2];
 		thaw.fd = -1;
+		thaw.lazy = argv[1][2] == 'l' ? VKCKPT_LAZY : 0;
 		if (vkckpt_thaw(&thaw, &ck, &error) < 0)
 			errx(1, "%s", error.message);
 		vkckpt_resume(ck, 0);		// continues in vcpu_main
 	}
 	if (argc > 2 || (argc == 2 && argv[1][0] == '-'))
-		errx(2, "usage: hello [IMAGE] | hello --thaw IMAGE");
+		errx(2, "usage: hello [IMAGE] | hello --thaw|--lazy IMAGE");
 
 	ram.fd = memfd_create("hello-ram", MFD_CLOEXEC);
 	if (ram.fd < 0 || ftruncate(ram.fd, kRamBytes) < 0 || mmap(guest, kRamBytes, PROT_READ | PROT_WRITE,

@@ -102,7 +102,7 @@ TEST_CASE("hello is suspended by plain kill and goes on as another process, agai
 	for (size_t round = 1; round <= 5; round++) {
 		kill(h.pid, VKCKPT_SIGCKPT);
 		REQUIRE(h.wait() == VKCKPT_EXIT_SUSPENDED);
-		h.start({ "--thaw", "hello.ckpt" });
+		h.start({ round % 2 ? "--lazy" : "--thaw", "hello.ckpt" });	// lazily its own stack comes when it resumes
 		REQUIRE(h.reaches("thawed", round));
 		CHECK(h.nonce("thawed") == nonce);
 		size_t counted = h.count("counting");
