@@ -162,8 +162,10 @@ struct Waiting : Vkernel {
 		fill(*this);
 		if (arm() != 0)
 			abort();
-		std::thread other([&] { run(1); });
-		if (request(VKCKPT_ACTION_EXIT) != VKCKPT_EXIT)
+		if (vkckpt_request(ck, VKCKPT_REQUEST(VKCKPT_ACTION_EXIT, 0, 0)) != 0)
+			abort();
+		std::thread other([&] { run(1); });	// a safe point is nothing before the request
+		if (run(0) != VKCKPT_EXIT)
 			abort();
 		other.join();
 		die();
