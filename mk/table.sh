@@ -105,9 +105,11 @@ for g in test/guests/*.c; do
 	tests="$tests $o"
 done
 if [ -f test/bench/bench.cc ]; then
-	objects TEST_CXXFLAGS test/bench/b[ea]*.cc test/bench/[fpqrs]*.cc test/bench/vkernel.cc
+	objects TEST_CXXFLAGS test/bench/start.cc	# static, as minivk is
+	program $B/test/bench/start "-no-pie -static -pthread -llz4" $objs $B/vkernel-hooks/linux/libvmspace.a $B/lib/libvkckpt.a
+	objects TEST_CXXFLAGS test/bench/b[ea]*.cc test/bench/[flpqru]*.cc test/bench/sweeps.cc test/bench/vkernel.cc
 	program $B/test/bench/run "-no-pie -pthread -llz4" $objs $B/lib/libvkckpt.a
-	tests="$tests $B/test/bench/run"
+	tests="$tests $B/test/bench/run $B/test/bench/start"
 fi
 if [ -f test/bench/vmspace_bench.cc ]; then
 	objects TEST_CXXFLAGS test/bench/vmspace_bench.cc

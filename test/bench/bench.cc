@@ -52,6 +52,20 @@ void thaws(Report &r, Setting s, unsigned threads)
 	r.add(group, "ours, 2 workers", thaw(s));
 }
 
+// The same sealed to a raw key, from the signal to the image under its name, and back.
+void sealed(Report &r, const Setting &base)
+{
+	Setting s = base;
+	const std::string key = s.dir + "/raw.key";
+	if (access(key.c_str(), F_OK) != 0)
+		(void)timed({"build/bin/vkckpt", "keygen", "-q", "--raw", s.dir + "/raw"});
+	s.sealed = true;
+	s.options = {"--seal-key", key};
+	s.thaw_options = {"--key", key};
+	r.add("Capture, synced", "ours, lz4, sealed", suspend(s).committed);
+	r.add("Thaw, eager", "ours, sealed", thaw(s));
+}
+
 void bars(Report &r)
 {
 	r.compare("Capture, unsynced", "ours, lz4", "lz4 -1", 0.6);
@@ -63,6 +77,8 @@ void bars(Report &r)
 	r.compare("Thaw, eager", "ours, exec to the guest's next step", "floor: populate + decode", 1.25);
 	r.compare("Thaw, eager", "ours, exec to the guest's next step", "QEMU exec:lz4 -1");
 	r.compare("Size", "ours, lz4", "lz4 -1", 1.0);
+	r.compare("Capture, synced", "ours, lz4, sealed", "ours, lz4");
+	r.compare("Thaw, eager", "ours, sealed", "ours, exec to the guest's next step");
 }
 
 void side_by_side(Report &r, const Setting &s, const Extent &extent)
@@ -82,6 +98,7 @@ void side_by_side(Report &r, const Setting &s, const Extent &extent)
 		file_peers(r, raw);
 		qemu_peers(r, raw, s.ram);
 		process_peers(r, raw);
+		sealed(r, s);
 	}
 	unlink(raw.c_str());
 	bars(r);
@@ -99,6 +116,8 @@ Report measure(const std::string &dir, bool quick)
 		s.root = "small";
 		s.program = {"/fill", "96"};
 	}
+	if (const char *runs = getenv("BENCH_RUNS"); runs && std::atoi(runs) > 0)
+		extent.runs = std::atoi(runs);
 	Report r;
 	r.heading = s.program[1] + " MiB of a Debian guest's memory in a guest of " + s.ram + ", " +
 	    std::to_string(std::thread::hardware_concurrency()) + " CPUs; medians of " + std::to_string(extent.runs) +
@@ -108,6 +127,9 @@ Report measure(const std::string &dir, bool quick)
 	sweep_live(r, s, extent);
 	sweep_vmspaces(r, s, extent);
 	sweep_clones(r, s, extent);
+	sweep_lazy(r, s, extent);
+	sweep_dirty(r, s, extent);
+	uml_phases(r, dir, extent);
 	print(r);
 	write_json(r, dir + "/results.json");
 	write_html(r, dir + "/report.html");

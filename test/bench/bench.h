@@ -86,6 +86,7 @@ struct Setting {
 	std::vector<std::string> program = {"/fill", "256"};
 	std::vector<std::string> options;	// of the boot
 	std::vector<std::string> thaw_options;
+	bool sealed = false;		// then its statistics cannot be read
 	std::string image() const { return dir + "/" + name + ".ckpt"; }
 };
 Phases suspend(const Setting &);
@@ -114,6 +115,9 @@ void sweep_ram(Report &, const Setting &, const Extent &);
 void sweep_live(Report &, const Setting &, const Extent &);
 void sweep_vmspaces(Report &, const Setting &, const Extent &);
 void sweep_clones(Report &, const Setting &, const Extent &);
+void sweep_lazy(Report &, const Setting &, const Extent &);	// lazy.cc
+void sweep_dirty(Report &, const Setting &, const Extent &);
+void uml_phases(Report &, const std::string &dir, const Extent &);	// uml.cc
 
 }  // namespace bench
 #endif

@@ -1,6 +1,6 @@
 #!/bin/sh
 # test/bench/run.sh [quick|check|baseline]: the benchmark, in a folder below build so that all sides use the same disk. quick: a look, with
-# small sizes and two runs (also BENCH=quick); check: held against the bars and test/bench/baseline.tsv; baseline: writes that file anew.
+# small sizes and two runs (also BENCH=quick; BENCH_RUNS=N: so many runs); check: held against the bars and test/bench/baseline.tsv; baseline: writes that file anew.
 set -eu
 cd "$(dirname "$0")/../.."
 mode=${1:-${BENCH:-bench}}

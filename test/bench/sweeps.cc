@@ -13,11 +13,18 @@
 namespace bench {
 namespace {
 
-void one(Report &r, const std::string &group, const std::string &row, const Setting &s)
+constexpr const char *kLazily = ": thaw, lazy";
+
+void one(Report &r, const std::string &group, const std::string &row, const Setting &s, bool lazily = false)
 {
 	Phases p = suspend(s);
 	r.add(group + ": capture", row, p.walk + p.write);
 	r.add(group + ": thaw", row, thaw(s));
+	if (lazily) {
+		Setting lazy = s;
+		lazy.thaw_options = {"--lazy=required"};
+		r.add(group + kLazily, row, thaw(lazy));
+	}
 	r.add(group + ": image", row, file_mib(s.image()), Unit::mebibytes);
 }
 
@@ -50,6 +57,29 @@ double own_mib(pid_t vkernel)
 				kib += std::stod(line.substr(4));
 	}
 	return kib / 1024;
+}
+
+// n at the same time: until the guest of the last one runs, and what they hold then.
+void start_clones(Report &r, const std::string &group, const Setting &s, int n)
+{
+	std::vector<std::unique_ptr<Program>> clones;
+	double t = now();
+	for (int k = 0; k < n; k++) {
+		Setting clone = s;
+		clone.thaw_options.push_back("--clone=c" + std::to_string(k));
+		clones.push_back(std::make_unique<Program>(thaw_words(clone), Program::Output::read));
+	}
+	for (auto &clone : clones)
+		if (!clone->says("thawed"))
+			die("a clone does not run");
+	t = now() - t;
+	double mib = 0;
+	for (auto &clone : clones)
+		mib += own_mib(clone->pid());
+	const std::string row = std::to_string(n) + (n == 1 ? " clone" : " clones");
+	r.add(group + ": until all run", row, t);
+	r.add(group + ": time for each", row, t / n);
+	r.add(group + ": memory of each", row, mib / n, Unit::mebibytes);
 }
 
 }  // namespace
@@ -96,21 +126,21 @@ void sweep_vmspaces(Report &r, const Setting &base, const Extent &extent)
 			s.root = "small";
 			s.ram = "1g";
 			s.program = {"/children", std::to_string(n)};
-			one(r, group, std::to_string(n) + " vmspaces", s);
+			one(r, group, std::to_string(n) + " vmspaces", s, true);
 		}
-		for (const char *what : {": capture", ": thaw"})
+		for (const char *what : {": capture", ": thaw", kLazily})
 			r.add(group + what, "fork, exit and wait of a process", cost_of_process());
 	}
 	const int few = counts[counts.size() / 2 - 1], many = counts.back();
-	for (const std::string what : {": capture", ": thaw"}) {
+	for (const std::string what : {": capture", ": thaw", kLazily}) {
 		double a = r.row(group + what, std::to_string(few) + " vmspaces").least();
 		double b = r.row(group + what, std::to_string(many) + " vmspaces").least();
 		r.add(group + what, "each vmspace more", std::max(0.0, b - a) / (many - few));
-		r.compare(group + what, "each vmspace more", "fork, exit and wait of a process", what == ": capture" ? 0.2 : 0);
+		r.compare(group + what, "each vmspace more", "fork, exit and wait of a process", what == ": capture" ? 0.2 : what == kLazily ? 1.5 : 0);
 	}
 }
 
-// As many at the same time out of one image: until the last one's guest runs, and what they hold then.
+// Many out of one image, whole and on demand.
 void sweep_clones(Report &r, const Setting &base, const Extent &extent)
 {
 	const std::vector<int> counts = extent.quick ? std::vector<int>{1, 4} : std::vector<int>{1, 5, 20};
@@ -121,24 +151,10 @@ void sweep_clones(Report &r, const Setting &base, const Extent &extent)
 		s.program = {"/fill", "64", "stay"};
 		suspend(s);
 		for (int n : counts) {
-			std::vector<std::unique_ptr<Program>> clones;
-			double t = now();
-			for (int k = 0; k < n; k++) {
-				Setting clone = s;
-				clone.thaw_options.push_back("--clone=c" + std::to_string(k));
-				clones.push_back(std::make_unique<Program>(thaw_words(clone), Program::Output::read));
-			}
-			for (auto &clone : clones)
-				if (!clone->says("thawed"))
-					die("a clone does not run");
-			t = now() - t;
-			double mib = 0;
-			for (auto &clone : clones)
-				mib += own_mib(clone->pid());
-			const std::string row = std::to_string(n) + (n == 1 ? " clone" : " clones");
-			r.add("Clones of 64 MiB live: until all run", row, t);
-			r.add("Clones of 64 MiB live: time for each", row, t / n);
-			r.add("Clones of 64 MiB live: memory of each", row, mib / n, Unit::mebibytes);
+			start_clones(r, "Clones of 64 MiB live", s, n);
+			s.thaw_options = {"--lazy=required,demand"};
+			start_clones(r, "Clones of 64 MiB live, on demand", s, n);
+			s.thaw_options.clear();
 		}
 	}
 }

@@ -45,7 +45,7 @@ Phases suspend(const Setting &s)
 	if (int status = vkernel.end(); status != VKCKPT_EXIT_SUSPENDED)
 		die("minivk ended with status " + std::to_string(status));
 	double whole = now() - t;
-	Phases p = phases_of(s.image());
+	Phases p = s.sealed ? Phases() : phases_of(s.image());
 	p.committed = committed;
 	p.whole = whole;
 	return p;

@@ -1,7 +1,9 @@
 /*
- * fill MIB [check|stay]: fills MIB mebibytes with the bytes of /content, again and again, and removes it; without that file with bytes like a
+ * fill MIB [check|stay|dirty PERCENT...]: fills MIB mebibytes with the bytes of /content, again and again, and removes it; without that file with bytes like a
  * program's (its own text, each copy shifted and marked). Prints "ready", waits until it was thawed, prints "thawed" and ends; with `check'
  * it first compares the sum of all bytes with what it was, with `stay' it never ends.
+ * With `dirty' it writes to so many of its pages, all over its memory, prints "dirtied PERCENT", has a checkpoint made, prints "saved PERCENT",
+ * and so on with the next.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -53,6 +55,19 @@ static void fill_from_text(char *data, size_t bytes)
 	}
 }
 
+static void dirty(char *data, size_t bytes, int device, const char *percent)
+{
+	const size_t pages = bytes >> 12, count = pages * atoi(percent) / 100;
+	for (size_t i = 0; i < count; i++)
+		++*(uint64_t *)(data + (i * pages / count << 12));
+	printf("dirtied %s\n", percent);
+	fflush(stdout);
+	if (write(device, "checkpoint", 10) != 10)
+		fail("fill: checkpoint");
+	printf("saved %s\n", percent);
+	fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
 	size_t bytes = (size_t)(argc > 1 ? atoi(argv[1]) : 64) << 20;
@@ -73,6 +88,11 @@ int main(int argc, char **argv)
 	vkckpt.fd = open("/dev/vkckpt", O_RDWR);
 	if (vkckpt.fd < 0 || read(vkckpt.fd, line, sizeof line) < 0)
 		fail("fill: /dev/vkckpt");
+	if (!strcmp(then, "dirty")) {
+		for (int i = 3; i < argc; i++)
+			dirty(data, bytes, vkckpt.fd, argv[i]);
+		return 0;
+	}
 	printf("ready\n");
 	fflush(stdout);
 	while (poll(&vkckpt, 1, -1) < 1 || !(vkckpt.revents & POLLIN))
