@@ -109,7 +109,7 @@ cat >"$work/port.sh" <<SCRIPT
 pts=\$(grep -a -o '/dev/pts/[0-9]*' $work/answer)
 perl -MIO::Socket::INET -MIO::Select -e 'my \$s; for (1 .. 100) { \$s = IO::Socket::INET->new("127.0.0.1:$port") and last; select undef, undef, undef, 0.1 } \$s or die "no port";
 	open(my \$poke, ">>", shift) or die;
-	alarm 60; my \$all = ""; until (\$all =~ /port heard three/) {	# what comes before the kernel listens for it is seen at its next input of any kind
+	alarm 60; my \$all = ""; until (\$all =~ /port heard three/) {	# what comes before the kernel listens for it is seen at its next input of any kind, without a thaw as well
 		syswrite \$s, "three\n"; syswrite \$poke, "poke\n";
 		while (IO::Select->new(\$s)->can_read(1)) { sysread(\$s, my \$b, 100) or die; \$all .= \$b; last if \$all =~ /port heard three/ } }' "\$pts"
 SCRIPT
@@ -119,4 +119,3 @@ $t/terminal 30 100 - <"$work/con.script" >"$work/con.log" 2>&1 || rc=$?
 cat "$work/con.log"
 [ $rc -eq 0 ] || { cat "$work/con.err" "$work/tty.log" "$work/answer" 2>/dev/null; exit 1; }
 wait $tty || { cat "$work/tty.log"; exit 1; }
-[ -c /dev/ptyp0 ] || echo "note: pty channels not tried, this host has no BSD ptys"
