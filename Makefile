@@ -88,11 +88,16 @@ play-uml: uml uml-guest
 test-uml: uml uml-guest
 	sh test/uml/run.sh
 
-# Not part of CI: a kernel of its own is built (minutes, once).
+# Not part of CI: for each a kernel of its own is built (minutes, once).
 test-uml-debug: uml-guest
 	$(MAKE) all
 	sh vkernel-hooks/uml/build.sh debug
 	UML_VARIANT=debug sh test/uml/run.sh test/uml/variants/debug.sh
+
+test-uml-vmap: uml-guest
+	$(MAKE) all
+	sh vkernel-hooks/uml/build.sh vmap
+	LIMIT=3600 UML_VARIANT=vmap sh test/uml/run.sh test/uml/variants/vmap.sh
 
 install: all
 	sh mk/install.sh "$(DESTDIR)" "$(PREFIX)"
@@ -101,4 +106,4 @@ clean:
 	rm -rf build
 
 .PHONY: all deps demo play test bench bench-check bench-baseline soak explore install clean world tests uml uml-guest demo-uml play-uml test-uml \
-	test-uml-debug
+	test-uml-debug test-uml-vmap

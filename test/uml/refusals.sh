@@ -32,7 +32,28 @@ refused 'not a parameter of a thaw' "$linux" thaw="$work/one.vkckpt" mem=1G
 refused 'no channel that can be thawed' "$linux" thaw="$work/one.vkckpt" thaw.con0=port:9000
 dd if="$work/one.vkckpt" of="$work/short" bs=4096 count=100 2>/dev/null
 refused TRUNCATED "$linux" thaw="$work/short"
-"$linux" thaw="$work/one.vkckpt" thaw.dry-run
+refused 'not a parameter of a thaw' "$linux" thaw="$work/one.vkckpt" thaw.dry-run=yaml
+# addresses that this binary never had, with checksums that are right; the same image put together unchanged is a good one
+for what in ram region; do
+	build/test/uml/forge $what "$work/one.vkckpt" "$work/forged"
+	refused 'in none of the vkernel.s places.*LAYOUT_DIFFERS' "$linux" thaw="$work/forged"
+done
+# a dry run: whether it can be thawed, and everything that is in the way, for a person and for a program
+"$linux" thaw="$work/one.vkckpt" thaw.dry-run | grep 'one.vkckpt can be thawed here'
+json() {	# STATUS ANSWER IMAGE OVERRIDE...: jq does not come with Debian
+	want=$1 answer=$2 image=$3 rc=0; shift 3
+	"$linux" thaw="$image" thaw.dry-run=json "$@" >"$work/json" 2>"$work/err" </dev/null || rc=$?
+	perl -MJSON::PP -0777 -ne '$d = decode_json($_); print $d->{thawable} ? "yes" : "no", map({ " $_->{reason} $_->{subject}" } @{$d->{refusals}}), "\n"' \
+		"$work/json" >"$work/out"
+	[ $rc = "$want" ] && [ ! -s "$work/err" ] && grep -q -x -- "$answer" "$work/out" || { echo "$rc"; cat "$work/json" "$work/out" "$work/err"; exit 1; }
+}
+json 0 yes "$work/one.vkckpt"
+json 1 'no DISK_MISSING ubd0' "$work/one.vkckpt" thaw.ubd0=/nowhere
+json 1 'no LAYOUT_DIFFERS.* DISK_MISSING ubd0.*' "$work/forged" thaw.ubd0=/nowhere
+json 1 'no TRUNCATED.*' "$work/short"
+json 1 'no NOT_FOUND .*' "$work/nothing"
+"$vkckpt" verify "$work/one.vkckpt"		# and nothing was touched
+
 # a disk that somebody wrote to meanwhile
 cp -p "$work/a/disk.img" "$work/kept"
 refused DISK_CHANGED sh -c "printf x | dd of='$work/a/disk.img' bs=1 seek=5000 conv=notrunc 2>/dev/null; '$linux' thaw='$work/one.vkckpt'"

@@ -10,6 +10,9 @@ for c in test/uml/guests/*.c; do
 	o=build/test/uml/$(basename "${c%.c}")
 	[ "$o" -nt "$c" ] || cc -O1 -Wall -static -pthread -o "$o" "$c" -lm || exit 1
 done
+o=build/test/uml/forge
+[ $o -nt test/uml/forge.cc ] && [ $o -nt build/lib/libvkckpt.a ] ||
+	c++ -O1 -Wall -std=c++20 -Iinclude -I. -o $o test/uml/forge.cc test/fuzz/image_model.cc build/lib/libvkckpt.a || exit 1
 [ $# -gt 0 ] || set -- test/uml/[a-z]*.sh
 temporary=$(mktemp -d "${TMPDIR:-/tmp}/vkumltest.XXXXXX") && chmod 755 "$temporary" || exit 1
 guard=

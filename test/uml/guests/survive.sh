@@ -20,5 +20,9 @@ while [ ! -e /mnt/stop ]; do
 	sleep 0.5
 	echo "STATE $(tail -n 1 /run/surv) writers=$(cat /run/writer* 2>/dev/null | tr '\n' ';')"
 done
-sleep 2
-echo "LAST $(tail -n 1 /run/surv) writers=$(cat /run/writer* | awk '{ bad += $2; n += $1 } END { print n " rounds, " bad + 0 " bad" }')"
+for i in $(seq 20); do	# a busy host lets a trade stand still for a second; one that is dead does so in every look
+	sleep 1.1
+	case $(tail -n 1 /run/surv) in *' stuck=0') break ;; esac
+done
+echo "LAST $(tail -n 1 /run/surv) writers=$(cat /run/writer* | awk '{ bad += $2; n += $1 } END { print n " rounds, " bad + 0 " bad" }')" \
+	"vmapped=$(grep -c 'kernel_clone.*vmalloc' /proc/vmallocinfo)"

@@ -323,8 +323,8 @@ static void vk_thaw_devices(void)
 	vk_new_pipe();
 	um_vkckpt_unclaimed();
 	um_irqs_thaw();
-	add_bootloader_randomness(um_vkckpt_news.entropy, sizeof(um_vkckpt_news.entropy));
-	memzero_explicit(um_vkckpt_news.entropy, sizeof(um_vkckpt_news.entropy));
+	add_bootloader_randomness(um_vkckpt_entropy, sizeof(um_vkckpt_entropy));
+	memzero_explicit(um_vkckpt_entropy, sizeof(um_vkckpt_entropy));
 	um_vkckpt_times.back = vk_lap();
 }
 

@@ -29,6 +29,7 @@ static int vk_keep;		/* vkckpt.binary=keep */
 char vk_binary[UM_VK_PATH];	/* where it is kept; "": not */
 struct vkckpt *vk;
 struct vkckpt_error vk_error;
+extern char _end[];
 static const char *vk_refused;
 static char vk_refused_text[160];
 
@@ -38,7 +39,7 @@ struct vk_host *vk_host, *vk_host_thawing;
 char vk_args[UM_VK_ARGS];
 unsigned int vk_args_bytes;
 
-struct um_vkckpt_news um_vkckpt_news;
+unsigned char um_vkckpt_entropy[64];
 int um_vkckpt_kicked, um_vkckpt_kick_fd = -1;
 struct um_vkckpt_times um_vkckpt_times;
 
@@ -82,6 +83,21 @@ void *um_vkckpt_host_alloc(unsigned long bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* fn(arg) on the stack that ends at top. */
+static int vk_call_on(void *top, int (*fn)(void *), void *arg)
+{
+	int result;
+
+	asm volatile("movq %%rsp, %%rbx\n\t"
+		     "movq %[top], %%rsp\n\t"
+		     "call *%[fn]\n\t"
+		     "movq %%rbx, %%rsp"
+		     : "=a" (result), "+D" (arg)
+		     : [top] "r" (top), [fn] "r" (fn)
+		     : "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc");
+	return result;
+}
+
 int vk_on_host_stack(int (*fn)(void *), void *arg)
 {
 	unsigned long bytes = 256 << 10;
@@ -91,13 +107,7 @@ int vk_on_host_stack(int (*fn)(void *), void *arg)
 	if (!stack)
 		return -ENOMEM;
 	on = um_set_signals(0);
-	asm volatile("movq %%rsp, %%rbx\n\t"
-		     "movq %[top], %%rsp\n\t"
-		     "call *%[fn]\n\t"
-		     "movq %%rbx, %%rsp"
-		     : "=a" (result), "+D" (arg)
-		     : [top] "r" (stack + bytes), [fn] "r" (fn)
-		     : "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc");
+	result = vk_call_on(stack + bytes, fn, arg);
 	um_set_signals(on);
 	munmap(stack, bytes);
 	return result;
@@ -185,10 +195,7 @@ static int vk_ram_ready(void *arg, unsigned int segment, void *address, uint64_t
 
 static void vk_thawed(void *arg, const struct vkckpt_thaw_info *info)
 {
-	memcpy(um_vkckpt_news.generation, info->generation.bytes, 16);
-	memcpy(um_vkckpt_news.entropy, info->entropy, sizeof(um_vkckpt_news.entropy));
-	um_vkckpt_news.thaw_count = info->thaw_count;
-	um_vkckpt_news.realtime_gap_ns = info->realtime_gap_ns;
+	memcpy(um_vkckpt_entropy, info->entropy, sizeof(um_vkckpt_entropy));
 }
 
 const struct vkckpt_hooks vk_hooks = {
@@ -222,8 +229,23 @@ void um_vkckpt_add(int kind, int unit, const char *name)
 	vk_device_count++;
 }
 
-void vk_common(struct vkckpt_config *c)
+/* Of a boot and of a thaw: 0, or -errno if this binary has too many regions. */
+int vk_common(struct vkckpt_config *c)
 {
+	static struct vkckpt_region regions[VKCKPT_MAX_REGIONS];
+	static char names[VKCKPT_MAX_REGIONS][16];
+	static struct vkckpt_range places[VKCKPT_MAX_REGIONS + 1];
+	int i, n = vk_regions(regions, names);
+
+	if (n < 0)
+		return n;
+	/* A thaw writes over the regions of this very binary and nothing else of it; RAM lies between its end and the stubs' pages. */
+	for (i = 0; i < n; i++) {
+		places[i].address = (unsigned long)regions[i].address;
+		places[i].size_bytes = regions[i].size_bytes;
+	}
+	places[n].address = (unsigned long)_end;
+	places[n].size_bytes = os_get_top_address() - (unsigned long)_end;
 	memset(c, 0, sizeof(*c));
 	c->size = sizeof(*c);
 	c->program = "uml";
@@ -232,8 +254,13 @@ void vk_common(struct vkckpt_config *c)
 	c->resume_kind = VKCKPT_RESUME_CONTEXT;
 	c->vcpu_count = 1;
 	c->pagetable_format = VKCKPT_PT_UML_X86_64;
+	c->regions = regions;
+	c->region_count = n;
+	c->places = places;
+	c->place_count = n + 1;
 	c->hooks = &vk_hooks;
 	c->run_dir = "";
+	return 0;
 }
 
 /*
@@ -281,8 +308,6 @@ static int vk_call_arm(void *config)
 
 int um_vkckpt_arm(void)
 {
-	static struct vkckpt_region regions[VKCKPT_MAX_REGIONS];
-	static char names[VKCKPT_MAX_REGIONS][16];
 	static struct vkckpt_device devices[VKCKPT_MAX_DEVICES];
 	static struct vkckpt_config c;
 	struct vkckpt_segment ram;
@@ -291,7 +316,7 @@ int um_vkckpt_arm(void)
 
 	if (!um_vkckpt_wanted())
 		return 1;
-	n = vk_regions(regions, names);
+	n = vk_common(&c);
 	if (n < 0)
 		return n;
 	for (i = 0; i < vk_device_count; i++) {
@@ -306,7 +331,6 @@ int um_vkckpt_arm(void)
 	ram.size_bytes = high_physmem - uml_physmem;
 	ram.skip_bytes = uml_reserved - uml_physmem;
 	ram.fd = phys_fd();
-	vk_common(&c);
 	snprintf(name, sizeof(name), "%s", vk_name);
 	if (!*name && umid_file_name("", name, sizeof(name)) >= 0)
 		snprintf(name, sizeof(name), "%s", get_umid());
@@ -314,8 +338,6 @@ int um_vkckpt_arm(void)
 	c.image_path = vk_image;
 	c.segments = &ram;
 	c.segment_count = 1;
-	c.regions = regions;
-	c.region_count = n;
 	c.devices = devices;
 	c.device_count = vk_device_count;
 	if (vk_on_host_stack(vk_call_arm, &c) < 0) {
@@ -345,9 +367,19 @@ void um_vkckpt_refuse(const char *name, const char *why)
 
 const char *um_vkckpt_refused(void) { return vk_refused; }
 
+static int vk_call_capture(void *unused)
+{
+	return vkckpt_capture(vk, 0, VKCKPT_ACTION_CONFIGURED, &vk_error);
+}
+
+/*
+ * The frame to which a thaw returns lies in a region. The kernel stack above it is guest memory too, but with VMAP_STACK mapped page by page
+ * in vmalloc, which is in no segment and is there again before anything returns to it (um_vkckpt_map_vmalloc).
+ */
 int um_vkckpt_capture(void)
 {
-	int r = vkckpt_capture(vk, 0, VKCKPT_ACTION_CONFIGURED, &vk_error);
+	static char stack[16384] __attribute__((aligned(16)));
+	int r = vk_call_on(stack + sizeof(stack), vk_call_capture, NULL);
 
 	switch (r) {
 	case VKCKPT_RESUMED: return UM_VK_RESUMED;

@@ -48,7 +48,7 @@ extern unsigned int vk_args_bytes;
 extern unsigned int vk_action;
 extern char vk_binary[UM_VK_PATH];		/* where the binary is kept; "": not */
 extern const struct vkckpt_hooks vk_hooks;
-extern void vk_common(struct vkckpt_config *c);
+extern int vk_common(struct vkckpt_config *c);	/* what a boot and a thaw tell the library: 0 or -errno */
 /* A kernel stack has 16 kB: the library's functions but vkckpt_capture and vkckpt_request are called on one of the host's. */
 extern int vk_on_host_stack(int (*fn)(void *), void *arg);
 

@@ -18,6 +18,7 @@
 
 #define VK_MAX_OVERRIDES 64
 
+static int vk_json, vk_refusals;	/* thaw.dry-run=json; how many were told */
 static long long vk_began;	/* when this process was first started, before its second exec */
 
 /* The kernel's ranges are those of the image: without randomisation they are the same in every process. */
@@ -135,6 +136,30 @@ static void vk_occupy(struct vk_host *host, int limit)
 	host->first_free = limit;
 }
 
+/* Why this image cannot be thawed: a sentence, or for thaw.dry-run=json a part of {"thawable": ..., "refusals": [...]}. */
+static void vk_refusal(void *unused, const struct vkckpt_error *err)
+{
+	char object[2048];
+
+	if (!vk_json)
+		fprintf(stderr, "%s\n", err->message);
+	else if (vkckpt_error_json(err, object, sizeof(object)) > 0)
+		printf("%s%s", vk_refusals ? ",\n    " : "{\"thawable\": false, \"refusals\": [\n    ", object);
+	vk_refusals++;
+}
+
+/* The end of a dry run, or of a thaw that is refused; err: why, unless that has been told. */
+static void vk_end(const struct vkckpt_error *err, const char *path)
+{
+	if (err && !vk_refusals)
+		vk_refusal(NULL, err);
+	if (vk_json)
+		printf("%s", err ? "]}\n" : "{\"thawable\": true, \"refusals\": []}\n");
+	else if (!err)
+		printf("thaw: %s can be thawed here\n", path);
+	exit(err != NULL);
+}
+
 /* What must be known before the library reads the image: the kernel's descriptors, and what plain SIGCKPT does in it. */
 static int vk_look(const char *path)
 {
@@ -142,18 +167,18 @@ static int vk_look(const char *path)
 	struct vkckpt_image *image;
 	int limit = 64;
 
-	if (vkckpt_image_open(path, &image, &vk_error) < 0) {
-		fprintf(stderr, "thaw: %s\n", vk_error.message);
-		exit(1);
-	}
+	if (vkckpt_image_open(path, &image, &vk_error) < 0)
+		vk_end(&vk_error, path);
 	source = vkckpt_image_device(image, 0);
 	if (source) {
 		limit = vkckpt_get_u64(source, "fd_limit", 64);
 		vk_action = vkckpt_get_u64(source, "action", VKCKPT_ACTION_EXIT);
 	}
 	vkckpt_image_close(image);
-	if (limit < 3 || limit > VK_MAX_FD || (vk_action != VKCKPT_ACTION_EXIT && vk_action != VKCKPT_ACTION_CONTINUE))
-		vk_die("thaw: the image's record machine is not one of ours");
+	if (limit < 3 || limit > VK_MAX_FD || (vk_action != VKCKPT_ACTION_EXIT && vk_action != VKCKPT_ACTION_CONTINUE)) {
+		vk_fail(&vk_error, EBADMSG, VKCKPT_R_DAMAGED, "machine", "the record is %s", "not one of ours");
+		vk_end(&vk_error, path);
+	}
 	return limit;
 }
 
@@ -174,7 +199,9 @@ int um_vkckpt_thaw(int argc, char **argv)
 			path = argv[i] + 5;
 		else if (!strcmp(argv[i], "thaw.dry-run"))
 			dry = 1;
-		else if (!strncmp(argv[i], "thaw.", 5) && strchr(argv[i], '='))
+		else if (!strcmp(argv[i], "thaw.dry-run=json"))
+			dry = vk_json = 1;
+		else if (!strncmp(argv[i], "thaw.", 5) && strncmp(argv[i], "thaw.dry-run", 12) && strchr(argv[i], '='))
 			vk_override(argv[i] + 5, text, list, &n);
 		else if (!strncmp(argv[i], "vkckpt=", 7))
 			image = argv[i] + 7;
@@ -195,7 +222,8 @@ int um_vkckpt_thaw(int argc, char **argv)
 	vk_occupy(host, vk_look(path));
 	memset(&c, 0, sizeof(c));
 	c.size = sizeof(c);
-	vk_common(&c.vkernel);
+	if (vk_common(&c.vkernel) < 0)
+		vk_die("thaw: this binary has too many regions");
 	hooks = vk_hooks;
 	hooks.arg = host;
 	c.vkernel.hooks = &hooks;
@@ -207,15 +235,12 @@ int um_vkckpt_thaw(int argc, char **argv)
 	c.overrides = list;
 	c.override_count = n;
 	c.dry_run = dry;
+	c.refusal = vk_refusal;
 	memset(&err, 0, sizeof(err));
-	if (vkckpt_thaw(&c, &ck, &err) < 0) {
-		fprintf(stderr, "%s\n", err.message);
-		exit(1);
-	}
-	if (dry) {
-		printf("thaw: %s can be thawed here\n", path);
-		exit(0);
-	}
+	if (vkckpt_thaw(&c, &ck, &err) < 0)
+		vk_end(&err, path);
+	if (dry)
+		vk_end(NULL, path);
 	/* From here on all static data are the captured kernel's. */
 	vk = ck;
 	um_vkckpt_map_vmalloc();

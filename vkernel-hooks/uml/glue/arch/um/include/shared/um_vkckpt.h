@@ -29,13 +29,6 @@ struct um_vkckpt_ubd {
 	unsigned long long size_bytes;
 };
 
-/* What a thaw is told; the library's struct vkckpt_thaw_info, as far as the kernel needs it. */
-struct um_vkckpt_news {
-	unsigned char generation[16], entropy[64];
-	unsigned long long thaw_count;
-	long long realtime_gap_ns;
-};
-
 /* How long the guest is away, in microseconds: of a suspend, and of the thaw that this run began with. */
 struct um_vkckpt_times {
 	long long sync, freeze, devices;
@@ -81,7 +74,7 @@ extern int um_vkckpt_disk_boot(int unit, const char *path, int fd, int cow);
 extern void um_vkckpt_disks_end(void);
 
 /* Left by the thaw for the kernel side; valid from the resume on. */
-extern struct um_vkckpt_news um_vkckpt_news;
+extern unsigned char um_vkckpt_entropy[64];		/* for the random number generator */
 extern int um_vkckpt_kicked;			/* a signal asked; set in a handler */
 extern int um_vkckpt_kick_fd;			/* one byte into it wakes the kernel; -1: not yet */
 extern char um_vkckpt_ubd_path[UM_VK_UBD][2][UM_VK_PATH];	/* overridden paths: "" none */
