@@ -32,7 +32,9 @@ extern "C" long vkckpt_fault_hook(long number, const long *arguments, int *injec
 	*inject = 1;
 	if (s->result == faults::kEnd)
 		return 0;
-	if (s->result == faults::kHalf)
-		return syscall(number, arguments[0], arguments[1], (arguments[2] + 1) / 2, arguments[3]);
+	if (s->result == faults::kHalf) {
+		long got = syscall(number, arguments[0], arguments[1], (arguments[2] + 1) / 2, arguments[3]);
+		return got < 0 ? -errno : got;
+	}
 	return s->result;
 }
