@@ -198,6 +198,8 @@ Status check_config(const struct vkckpt_config &c)
 		return bad("layout_count", c.layout_count);
 	if (!c.hooks || c.hooks->size == 0 || c.hooks->size > sizeof *c.hooks)
 		return bad("hooks");
+	if (c.quiesces_itself > 1)
+		return bad("quiesces_itself", c.quiesces_itself);
 	if (c.workers > VKCKPT_MAX_WORKERS)
 		return too_many("workers", c.workers);
 	if (c.codec != 0 && c.codec != VKCKPT_CODEC_RAW && c.codec != VKCKPT_CODEC_LZ4)
@@ -256,7 +258,7 @@ size_t memory_bytes(const struct vkckpt_config &c, const ImageShape &shape, unsi
 	bytes += Arena::room(kGuardBytes + kCaptureStackBytes, 4096) + 2 * Arena::room(kPlanFrames);
 	bytes += Arena::room((c.device_count + 1) * sizeof(DiskStep)) + Arena::room(VKCKPT_MAX_RECORD, 4096);
 	bytes += HotSet::arena_bytes(c.segments, c.segment_count);
-	bytes += Crew::arena_bytes(workers) + Arena::room(workers * sizeof(GroupBuilder));
+	bytes += Watch::arena_bytes() + Crew::arena_bytes(workers) + Arena::room(workers * sizeof(GroupBuilder));
 	bytes += (workers - 1) * GroupBuilder::arena_bytes() + Arena::room(workers * size_t{VKCKPT_CHUNK}, 4096);
 	bytes += chain_limit(c) != 0 ? lineage_arena_bytes(shape) : 0;
 	return bytes + ram_cost_bytes(shape);
@@ -307,6 +309,7 @@ void take_memory(struct vkckpt &ck, const struct vkckpt_config &c, const ImageSh
 	ck.hot.init(arena, c.segments, c.segment_count);
 	walk_scratch_init(ck.walk, arena, largest_segment(shape));
 	ck.writer.init(arena, shape);
+	ck.watch.init(arena);
 	ck.crew.init(arena, workers);
 	ck.builders = arena.take_array<GroupBuilder>(workers);
 	for (unsigned i = 0; i < workers - 1; i++)
@@ -507,6 +510,8 @@ Status context_make(const struct vkckpt_config &given, const Birth &birth, struc
 		s = make_entry(*ck, page);
 	if (s.ok())
 		s = ck->crew.start();
+	if (s.ok() && !config.quiesces_itself)
+		s = ck->watch.start(*ck);
 	if (!s.ok()) {
 		context_destroy(ck);
 		return s;
@@ -525,6 +530,7 @@ void context_publish(struct vkckpt &ck)
 
 void context_destroy(struct vkckpt *ck)
 {
+	ck->watch.stop();
 	ck->crew.stop();
 	if (ck->fill)
 		ck->fill->end();

@@ -17,6 +17,7 @@
 #include "lib/rundir.h"
 #include "lib/status.h"
 #include "lib/walk.h"
+#include "lib/watch.h"
 
 namespace vk {
 
@@ -82,6 +83,7 @@ struct vkckpt {
 	vk::Status outcome;			// of the capture, or why it did not come to one
 	int verdict;				// what parked vCPUs return
 	bool direct;				// vkckpt_capture: hooks of the quiesce are not ours
+	bool told;				// the watch has ended the request in the run directory; what was stopped is still to be undone
 	uint64_t drained_ns;			// when every device was
 	struct vkckpt_times times;		// of this request, and of the thaw that this run began with
 
@@ -115,6 +117,7 @@ struct vkckpt {
 	vk::HotSet hot;
 	vk::ImageWriter writer;
 	vk::Crew crew;
+	vk::Watch watch;			// config.quiesces_itself: not started
 	vk::GroupBuilder *builders;		// of workers 1, 2 ...; worker 0 has the writer's own
 	uint8_t *copies;			// VKCKPT_CHUNK for each worker, for chunks of regions
 	vk::PlanChunk *plan;			// room for every chunk there is

@@ -76,8 +76,11 @@ int end_running(struct vkckpt &ck)
 	memset(&err, 0, sizeof err);
 	int result = ck.outcome.ok() ? 0 : report(ck.outcome, &err);
 	ck.times.sync_ns = ck.times.freeze_ns = ck.times.devices_ns = 0;
-	ck.run.done(ck.outcome, VKCKPT_PHASE_RUNNING);
+	(void)ck.watch.decide();
+	if (!ck.told)
+		ck.run.done(ck.outcome, VKCKPT_PHASE_RUNNING);
 	bool direct = ck.direct;
+	ck.told = ck.direct = false;
 	ck.wanted.store(0);	// before claimed: the next request sets it again
 	set_stage(ck, Stage::idle);
 	ck.driver.store(0);
@@ -115,6 +118,7 @@ Status begin_request(struct vkckpt &ck)
 	VK_TRY(capture_precheck(ck));
 	ck.run.phase(VKCKPT_PHASE_NOTICE);
 	ck.notice_deadline_ns = now_ns() + ck.config.notice_timeout_ns;
+	ck.watch.extend(ck.notice_deadline_ns + ck.config.quiesce_timeout_ns + kWatchGrace);
 	set_stage(ck, Stage::notice);
 	if (ck.hooks.notice_begin) {
 		ck.noticed = true;
@@ -137,6 +141,7 @@ Result<bool> poll_notice(struct vkckpt &ck)
 	}
 	ck.quiesce_began_ns = now_ns();
 	ck.quiesce_deadline_ns = ck.quiesce_began_ns + ck.config.quiesce_timeout_ns;
+	ck.watch.extend(ck.quiesce_deadline_ns + kWatchGrace);
 	ck.run.phase(VKCKPT_PHASE_QUIESCE);
 	set_stage(ck, Stage::drain);
 	return true;
@@ -189,6 +194,8 @@ int advance(struct vkckpt &ck)
 		return VKCKPT_NOTHING;
 	if (request_cancelled(ck))
 		return give_up(ck, cancelled());
+	if (ck.told)
+		return give_up(ck, why_not_quiet(ck, false));
 	if (stage_of(ck) == Stage::idle)
 		if (Status s = begin_request(ck); !s.ok())
 			return give_up(ck, s);
@@ -214,7 +221,7 @@ Status missing_vcpu(struct vkckpt &ck)
 	Text text(subject, sizeof subject);
 	uint64_t serial = ck.serial.load();
 	for (uint32_t i = 0; i < ck.config.vcpu_count; i++)
-		if (ck.vcpus[i].arrived != serial) {
+		if (__atomic_load_n(&ck.vcpus[i].arrived, __ATOMIC_RELAXED) != serial) {
 			text.add("vcpu ").decimal(i);
 			return fail(ETIMEDOUT, VKCKPT_R_QUIESCE_TIMEOUT, "quiesce: park", subject);
 		}
@@ -253,7 +260,7 @@ int park_body(void *arg)
 	Vcpu &vcpu = *static_cast<Vcpu *>(arg);
 	struct vkckpt &ck = *vcpu.owner;
 	uint32_t word = ck.park_word.load();
-	vcpu.arrived = ck.serial.load();
+	__atomic_store_n(&vcpu.arrived, ck.serial.load(), __ATOMIC_RELAXED);
 	for (;;) {
 		if ((word & kParkState) != kParkOpen)
 			return (int)Role::refused;
@@ -303,7 +310,10 @@ int park(struct vkckpt &ck, unsigned number, const struct vkckpt_f_context *call
 		leave_park(ck);
 	} else if (role != Role::refused) {
 		if (role == Role::last) {
-			vk_call_on(ck.capture_stack_top, capture_body, &ck);
+			if (ck.watch.decide() || ck.config.quiesces_itself)
+				vk_call_on(ck.capture_stack_top, capture_body, &ck);
+			else
+				ck.outcome = why_not_quiet(ck, request_cancelled(ck));
 			ck.verdict = suspends(ck) ? VKCKPT_EXIT : VKCKPT_RESUMED;
 		}
 		verdict = ck.verdict;
@@ -323,6 +333,17 @@ int park(struct vkckpt &ck, unsigned number, const struct vkckpt_f_context *call
 }
 
 }  // namespace
+
+Status why_not_quiet(struct vkckpt &ck, bool stopped)
+{
+	if (stopped)
+		return cancelled();
+	switch (stage_of(ck)) {
+	case Stage::idle: case Stage::notice: return fail(ETIMEDOUT, VKCKPT_R_QUIESCE_TIMEOUT, "quiesce", "no vCPU came to a safe point");
+	case Stage::drain: return fail(ETIMEDOUT, VKCKPT_R_QUIESCE_TIMEOUT, "quiesce: stop_poll", ck.devices[ck.device_at].name);
+	default: return missing_vcpu(ck);
+	}
+}
 
 uint32_t request_action(const struct vkckpt &ck)
 {
@@ -382,7 +403,9 @@ int capture_directly(struct vkckpt &ck, unsigned vcpu, uint32_t action, const st
 	ck.devices_stopped = 0;
 	ck.quiesce_began_ns = ck.drained_ns = now_ns();
 	ck.vcpus[vcpu].context = *caller;
-	ck.outcome = request_cancelled(ck) ? cancelled() : capture_precheck(ck);
+	// Against the watch, which may have ended the request that brought the vkernel here.
+	bool in_time = own || ck.config.quiesces_itself || ck.watch.decide();
+	ck.outcome = !in_time ? why_not_quiet(ck, request_cancelled(ck)) : request_cancelled(ck) ? cancelled() : capture_precheck(ck);
 	uint64_t all = kAllSignals, old = 0;
 	sys_sigprocmask(SIG_SETMASK, &all, &old);
 	if (ck.outcome.ok())

@@ -76,7 +76,7 @@ constexpr ReasonText kReasons[] = {
 	    "put a copy of it into a file, or thaw the vkernel itself" },
 
 	{ R(QUIESCE_TIMEOUT), "the vkernel did not come to rest in time",
-	    "it runs on unharmed; ask again when it is less busy, or raise quiesce_timeout_ns" },
+	    "it runs on unharmed; ask again when it is less busy, or give it more time (quiesce_timeout_ns; minivk: --quiesce-timeout)" },
 	{ R(HOOK_FAILED), "the vkernel refused", "see the reason it gave; it runs on unharmed" },
 	{ R(VETOED), "a guest process vetoed the checkpoint", "ask again later, or stop that process" },
 	{ R(IMAGE_IN_USE), "another vkernel writes its image to this file", "wait for it, or give the image another name" },

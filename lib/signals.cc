@@ -42,6 +42,7 @@ void cancel_request(struct vkckpt &ck, uint64_t id)
 	// Those who wait in the park look at it when the word changes.
 	ck.park_word.fetch_add(1u << 12);
 	sys_futex_wake(&ck.park_word.value_, 1 << 30);
+	ck.watch.look_again();
 }
 
 }  // namespace
@@ -84,6 +85,9 @@ int latch_request(struct vkckpt &ck, uint64_t request)
 	ck.request = request;
 	ck.serial.fetch_add(1);
 	ck.run.requested(request_action(ck), request >> 16);
+	if (!ck.config.quiesces_itself)		// before a vCPU can be done with it
+		ck.watch.begin(sys_clock_ns(CLOCK_MONOTONIC) + (ck.hooks.notice_begin ? ck.config.notice_timeout_ns : 0) +
+		    ck.config.quiesce_timeout_ns + kWatchGrace);
 	ck.wanted.store(1);
 	if (ck.hooks.kick)
 		ck.hooks.kick(ck.hooks.arg);

@@ -165,6 +165,7 @@ struct vkckpt_config base_config(const Options &o)
 	struct vkckpt_config c = {};
 	c.size = sizeof c;
 	c.workers = o.workers;
+	c.quiesce_timeout_ns = o.quiesce_timeout_ns;
 	c.codec = o.codec;
 	c.chain = o.chain;
 	c.program = "minivk";

@@ -21,11 +21,11 @@ namespace {
 const char kUsage[] =
     "usage: minivk [-m size] [-n ncpus] [-r disk] [-i memimg] [-p pidfile] [-e NAME=value] [--root dir|cpio]\n"
     "              [--name NAME] [--image FILE] [--on-ckpt exit|continue] [--console stdio|pty[:link]|log:FILE|null]\n"
-    "              [--chain N|off] [--parent FILE] [--workers N] [--codec lz4|raw] [--seal-to PUB|--seal-key FILE]\n"
-    "              [--] [program args...]\n"
+    "              [--chain N|off] [--parent FILE] [--workers N] [--codec lz4|raw] [--quiesce-timeout S]\n"
+    "              [--seal-to PUB|--seal-key FILE] [--] [program args...]\n"
     "       minivk --thaw FILE [--clone[=NAME]] [-o device.key=value]... [--parent FILE]\n"
     "              [--lazy[=required][,demand]] [--dry-run [--json]] [--chain N|off] [--workers N] [--codec lz4|raw]\n"
-    "              [--key FILE|--passphrase-fd N|--passphrase] [--seal-to PUB|--seal-key FILE|--no-seal]\n"
+    "              [--quiesce-timeout S] [--key FILE|--passphrase-fd N|--passphrase] [--seal-to PUB|--seal-key FILE|--no-seal]\n"
     "              [--require-signature PUB [--signature FILE]]\n";
 const char kHelp[] =
     "  -m size         memory of the guest (512m)\n"
@@ -44,6 +44,7 @@ const char kHelp[] =
     "  --parent FILE   the image that the first one is built on; at a thaw: where the parent of the image is\n"
     "  --workers N     threads that write an image or read it (one more than there are CPUs)\n"
     "  --codec         how memory is stored in an image: lz4 (at first) or raw\n"
+    "  --quiesce-timeout S   seconds in which the guest must come to rest for an image (10)\n"
     "  --thaw FILE     go on from an image; - is standard input, fd:N a descriptor\n"
     "  --clone[=NAME]  at a thaw: another vkernel out of the same image, its disk a copy DISK.NAME (NAME: the image's with -PID)\n"
     "  -o device.key=value   at a thaw: another setting of a device than recorded (disk0.path=FILE)\n"
@@ -163,13 +164,13 @@ void check_together(const Options &o, bool boot_option)
 }
 
 enum LongOption { kRoot = 256, kLazy, kName, kImage, kOnCkpt, kConsole, kThaw, kDryRun, kJson, kClone, kWorkers, kCodec, kChain, kParent,
-	kSealTo, kSealKey, kNoSeal, kKey, kPassphrase, kPassphraseFd, kSignedBy, kSignature, kHelpOption, kVersion, kTestAt,
+	kSealTo, kSealKey, kNoSeal, kKey, kPassphrase, kPassphraseFd, kSignedBy, kSignature, kQuiesce, kHelpOption, kVersion, kTestAt,
 	kTestEvery };
 const option kLong[] = {
 	{"root", 1, nullptr, kRoot}, {"name", 1, nullptr, kName}, {"image", 1, nullptr, kImage},
 	{"on-ckpt", 1, nullptr, kOnCkpt}, {"console", 1, nullptr, kConsole}, {"thaw", 1, nullptr, kThaw},
 	{"dry-run", 0, nullptr, kDryRun}, {"json", 0, nullptr, kJson}, {"clone", 2, nullptr, kClone}, {"help", 0, nullptr, kHelpOption}, {"version", 0, nullptr, kVersion},
-	{"chain", 1, nullptr, kChain}, {"parent", 1, nullptr, kParent}, {"workers", 1, nullptr, kWorkers}, {"codec", 1, nullptr, kCodec},
+	{"chain", 1, nullptr, kChain}, {"parent", 1, nullptr, kParent}, {"workers", 1, nullptr, kWorkers}, {"quiesce-timeout", 1, nullptr, kQuiesce}, {"codec", 1, nullptr, kCodec},
 	{"seal-to", 1, nullptr, kSealTo}, {"seal-key", 1, nullptr, kSealKey}, {"no-seal", 0, nullptr, kNoSeal}, {"key", 1, nullptr, kKey},
 	{"passphrase", 0, nullptr, kPassphrase}, {"passphrase-fd", 1, nullptr, kPassphraseFd},
 	{"require-signature", 1, nullptr, kSignedBy}, {"signature", 1, nullptr, kSignature},
@@ -209,6 +210,7 @@ bool take(Options &o, int c, const char *value)
 		return true;
 	case kJson: o.json = true; return true;
 	case kWorkers: o.workers = uint32_t(parse_number("--workers", value, VKCKPT_MAX_WORKERS)); return true;
+	case kQuiesce: o.quiesce_timeout_ns = parse_number("--quiesce-timeout", value, 86400) * 1'000'000'000; return true;
 	case kCodec:
 		if (strcmp(value, "lz4") != 0 && strcmp(value, "raw") != 0)
 			misuse("--codec %s: lz4 or raw", value);

@@ -224,7 +224,7 @@ struct vkckpt_config {
 	uint32_t resume_kind;		/* enum vkckpt_resume_kind */
 	uint32_t vcpu_count;
 	uint32_t pagetable_format;	/* enum vkckpt_pagetable_format */
-	uint64_t quiesce_timeout_ns;	/* 0: 10 s; devices and vCPUs, from the end of the notice */
+	uint64_t quiesce_timeout_ns;	/* 0: 10 s; devices and vCPUs, from the end of the notice; also if no vCPU comes at all */
 	uint64_t notice_timeout_ns;	/* 0: 2 s */
 	const void *build_id;		/* NULL: the GNU build id of the running program */
 	size_t build_id_bytes;
@@ -240,7 +240,8 @@ struct vkckpt_config {
 	const char *run_dir;		/* NULL: not published; "" : the default place of vkckpt/run.h */
 	uint32_t reserve_image;		/* 1: room for an image is set aside at arm in image_path + ".reserve" (else arm
 					   only warns, in the run directory, when there is too little) */
-	uint32_t reserved;		/* 0 */
+	uint32_t quiesces_itself;	/* 1: the vkernel ends each request by vkckpt_capture or vkckpt_decline, however long it takes;
+					   the library keeps no deadline and makes no thread for it. 0: safe points */
 	/* Behind this: may be missing (size smaller), then 0. */
 	uint32_t workers;		/* threads that encode and decode, vCPU or caller included: 1 .. VKCKPT_MAX_WORKERS; 0: one more
 					   than the process has CPUs, at most 16 */
@@ -323,7 +324,8 @@ int vkckpt_safe_point(struct vkckpt *, unsigned vcpu);
 /*
  * For vkernels with a quiet point of their own (User Mode Linux' suspend path): the caller has stopped vCPUs and devices;
  * walk, write and commit only. action: VKCKPT_ACTION_EXIT, _CONTINUE, or _CONFIGURED: what the request that brought it
- * here says, or without one the configuration. Returns VKCKPT_RESUMED, VKCKPT_EXIT, VKCKPT_THAWED or -errno.
+ * here says, or without one the configuration. Returns VKCKPT_RESUMED, VKCKPT_EXIT, VKCKPT_THAWED or -errno; ETIMEDOUT:
+ * without quiesces_itself, the request's time is over and it was answered.
  */
 int vkckpt_capture(struct vkckpt *, unsigned vcpu, uint32_t action, struct vkckpt_error *err);
 /*

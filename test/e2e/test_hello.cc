@@ -139,3 +139,33 @@ TEST_CASE("hello says what is wrong with an image")
 	CHECK(h.wait() == 1);
 	CHECK(h.said().find("NOT_AN_IMAGE") != std::string::npos);
 }
+
+TEST_CASE("hello hangs in a host call: the request is cancelled for certain, and hello runs on")
+{
+	Hello h;
+	REQUIRE(mkfifo(h.output.c_str(), 0600) == 0);
+	int full = open(h.output.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	const std::string filling(4096, '.');
+	while (write(full, filling.data(), filling.size()) > 0)
+		;
+	h.start({});
+	const std::string run = "VKCKPT_RUNDIR=" + h.folder + "/run build/bin/vkckpt ";
+	for (int i = 0; i < 2000 && system((run + "list -q hello >/dev/null 2>&1").c_str()) != 0; i++)
+		usleep(10000);
+	usleep(100000);			// now it writes its first line, and waits for a reader
+	const int status = system((run + "suspend -t 1 hello 2>" + h.folder + "/said").c_str());
+	CHECK(WEXITSTATUS(status) == 1);
+	char said[512] = "";
+	int fd = open((h.folder + "/said").c_str(), O_RDONLY);
+	CHECK(read(fd, said, sizeof said - 1) > 0);
+	close(fd);
+	CHECK(std::string(said).find("(CANCELLED)") != std::string::npos);
+	CHECK(access((h.folder + "/hello.ckpt").c_str(), F_OK) != 0);
+	std::string heard;
+	char bytes[4096];
+	for (int i = 0; i < 2000 && heard.find("counting") == std::string::npos; i++, usleep(10000))
+		for (ssize_t n; (n = read(full, bytes, sizeof bytes)) > 0;)
+			heard.append(bytes, (size_t)n);
+	close(full);
+	CHECK(heard.find("counting") != std::string::npos);
+}

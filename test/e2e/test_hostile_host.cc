@@ -417,6 +417,32 @@ TEST_CASE("a vCPU that does not come to its safe point in time: the vkernel runs
 	CHECK(place.thaw()->expect("tick"));
 }
 
+TEST_CASE("no vCPU comes to its safe point: the request is answered in time and the vkernel runs on when they can", "[host]")
+{
+	Place place;
+	Child child = place.sh("echo ready; while :; do echo tick; i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done; done", {"--quiesce-timeout", "1"});
+	REQUIRE(child->expect("tick"));
+	const std::vector<pid_t> guests = guest_processes(child->pid());
+	REQUIRE(!guests.empty());
+	for (pid_t guest : guests)
+		kill(guest, SIGSTOP);
+	const Outcome told = place.tool({"suspend", "vk"}), again = place.tool({"suspend", "vk"});
+	const bool running = child->running();
+	for (pid_t guest : guests)
+		kill(guest, SIGCONT);
+	INFO(told.err << again.err);
+	CHECK(running);
+	CHECK(told.status == 1);
+	CHECK(has(told.err, "no vCPU came to a safe point"));
+	CHECK(has(told.err, "(QUIESCE_TIMEOUT)"));
+	CHECK(again.status == 1);
+	CHECK(has(again.err, "(BUSY)"));
+	CHECK(!fs::exists(place.image()));
+	CHECK(ticks_on(*child));
+	CHECK(place.tool({"suspend", "vk"}).status == 0);
+	CHECK(place.thaw({"--quiesce-timeout", "1"})->expect("tick"));
+}
+
 TEST_CASE("a request with a time limit to a stopped vkernel: the cancellation is certain", "[host]")
 {
 	Place place;

@@ -135,6 +135,7 @@ struct vkckpt_config Machine::config()
 	c.devices = devices_.data();
 	c.device_count = devices_.size();
 	c.workers = 1;
+	c.quiesces_itself = 1;		// no thread
 	c.codec = VKCKPT_CODEC_RAW;
 	return c;
 }

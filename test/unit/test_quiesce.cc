@@ -286,6 +286,114 @@ TEST_CASE("a vCPU that never comes is named, the others go on")
 	CHECK(v.entry().result_reason == 0);
 }
 
+TEST_CASE("no vCPU comes at all: the request is answered, and what was begun is undone by the first that comes")
+{
+	Vkernel v;
+	v.config.quiesce_timeout_ns = 100'000'000;
+	v.add_device("a").polls = -1;
+	REQUIRE(v.arm() == 0);
+	unsigned steps = GENERATE(0, 1);	// how far it came before its vCPU was stuck
+	auto done = [&](uint64_t count) {
+		for (int i = 0; i < 100000 && v.entry().done_count < count; i++)
+			usleep(100);
+		return v.entry().done_count == count;
+	};
+	REQUIRE(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_EXIT, 0, 7)) == 0);
+	for (unsigned i = 0; i < steps; i++)
+		CHECK(vkckpt_safe_point(v.ck, 0) == VKCKPT_PENDING);
+	REQUIRE(done(1));
+	CHECK(v.entry().done_id == 7);
+	CHECK(v.entry().result_reason == VKCKPT_R_QUIESCE_TIMEOUT);
+	CHECK(v.entry().phase == VKCKPT_PHASE_RUNNING);
+	CHECK(std::string(v.entry().message).find(steps ? ": a:" : "no vCPU") != std::string::npos);
+	CHECK(v.log.text() == (steps ? "a.begin" : ""));
+	CHECK(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_EXIT, 0, 8)) == -EBUSY);	// it cannot be served either
+
+	v.device_state[0].polls = 0;
+	REQUIRE(v.run() == VKCKPT_RESUMED);
+	CHECK(v.log.text() == (steps ? "a.begin a.undo resumed:QUIESCE_TIMEOUT" : "resumed:QUIESCE_TIMEOUT"));
+	CHECK(v.entry().done_count == 1);
+	CHECK_FALSE(exists(v.image));
+	REQUIRE(v.request(VKCKPT_ACTION_CONTINUE, 9) == VKCKPT_RESUMED);
+	CHECK(v.entry().done_id == 9);
+	CHECK(v.last_resumed.reason == 0);
+}
+
+TEST_CASE("a cancel of a request that no vCPU serves is certain all the same")
+{
+	Vkernel v;
+	REQUIRE(v.arm() == 0);
+	REQUIRE(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_EXIT, 0, 1)) == 0);
+	REQUIRE(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_CANCEL, 0, 1)) == 0);
+	for (int i = 0; i < 100000 && v.entry().done_count == 0; i++)
+		usleep(100);
+	CHECK(v.entry().done_count == 1);
+	CHECK(v.entry().result_reason == VKCKPT_R_CANCELLED);
+	REQUIRE(v.run() == VKCKPT_RESUMED);
+	CHECK(v.log.text() == "resumed:CANCELLED");
+	CHECK_FALSE(exists(v.image));
+	CHECK(v.request(VKCKPT_ACTION_EXIT, 2) == VKCKPT_EXIT);
+}
+
+TEST_CASE("vCPUs that come just when the patience ends: each request ends once, captured or refused")
+{
+	Vkernel v;
+	v.config.vcpu_count = 2;
+	v.config.quiesce_timeout_ns = 1;	// and the watch's grace
+	REQUIRE(v.arm() == 0);
+	unsigned seed = 1, refused = 0;
+	for (uint64_t n = 1; n <= 6; n++) {
+		REQUIRE(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_CONTINUE, 0, n)) == 0);
+		usleep(499'000 + rand_r(&seed) % 3000);
+		{
+			Threads t(v, 2);
+			REQUIRE(t.wait_done(n));
+			while (t.resumed == 0)
+				usleep(100);
+		}
+		CHECK(v.entry().done_count == n);
+		CHECK(v.entry().done_id == n);
+		refused += v.entry().result_reason == VKCKPT_R_QUIESCE_TIMEOUT;
+		CHECK((v.entry().result_reason == 0 || v.entry().result_reason == VKCKPT_R_QUIESCE_TIMEOUT));
+	}
+	INFO(refused << " of 6 were refused");
+	std::string log = v.log.text();
+	unsigned ended = 0;
+	for (size_t at = 0; (at = log.find("resumed:", at)) != std::string::npos; at++)
+		ended++;
+	CHECK(ended == 6);
+}
+
+TEST_CASE("a vkernel that quiesces itself has all the time it needs")
+{
+	Vkernel v;
+	v.config.quiesce_timeout_ns = 1;
+	v.config.quiesces_itself = 1;
+	REQUIRE(v.arm() == 0);
+	REQUIRE(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_EXIT, 0, 4)) == 0);
+	usleep(700'000);
+	CHECK(v.entry().done_count == 0);
+	struct vkckpt_error err = {};
+	CHECK(vkckpt_capture(v.ck, 0, VKCKPT_ACTION_CONFIGURED, &err) == VKCKPT_EXIT);
+	CHECK(v.entry().done_id == 4);
+}
+
+TEST_CASE("a vkernel that calls capture after its time is told so, and nothing is written")
+{
+	Vkernel v;
+	v.config.quiesce_timeout_ns = 1;
+	REQUIRE(v.arm() == 0);
+	REQUIRE(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_EXIT, 0, 4)) == 0);
+	for (int i = 0; i < 100000 && v.entry().done_count == 0; i++)
+		usleep(100);
+	struct vkckpt_error err = {};
+	CHECK(vkckpt_capture(v.ck, 0, VKCKPT_ACTION_CONFIGURED, &err) == -ETIMEDOUT);
+	CHECK(err.reason == VKCKPT_R_QUIESCE_TIMEOUT);
+	CHECK(v.entry().done_count == 1);
+	CHECK_FALSE(exists(v.image));
+	CHECK(vkckpt_capture(v.ck, 0, VKCKPT_ACTION_EXIT, &err) == VKCKPT_EXIT);
+}
+
 TEST_CASE("a cancel releases those who wait in the park")
 {
 	Vkernel v;

@@ -251,6 +251,7 @@ int vk_common(struct vkckpt_config *c)
 	c->program = "uml";
 	c->image_fd = -1;
 	c->on_ckpt = vk_action;
+	c->quiesces_itself = 1;		/* the suspend path has deadlines of its own */
 	c->resume_kind = VKCKPT_RESUME_CONTEXT;
 	c->vcpu_count = 1;
 	c->pagetable_format = VKCKPT_PT_UML_X86_64;
