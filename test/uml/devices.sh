@@ -17,7 +17,8 @@ i=0
 while sleep 0.1; do
 	i=$((i + 1))
 	echo $i >/data/count && echo $i >/root/count && sync
-	echo "TICK $i $(cat /data/count) $(cat /root/count) $(head -c 8 /dev/ubdc)"
+	echo 3 >/proc/sys/vm/drop_caches	# what follows comes from the disks
+	echo "TICK $i $(cat /data/count) $(cat /root/count) $(head -c 8 /dev/ubdc) $(cat /usr/bin/b* | md5sum)"
 	[ -e /data/end ] && break
 done
 umount /data
@@ -28,6 +29,8 @@ uml_until dev 'TICK 5 ' 60
 uml_suspend dev
 "$vkckpt" info "$work/dev.vkckpt" | sed -n '/^Devices/,/^$/p;/^Disks/,$p'
 [ -f "$work/cow.img.vkckpt" ] && [ -f "$work/data.img.vkckpt" ] && [ ! -f "$work/back.img.vkckpt" ] && [ ! -f "$work/ro.img.vkckpt" ]
+sums() { grep -a -o 'readonly [0-9a-f]\{32\}' "$work/dev.log" | sort -u; }
+before=$(sums)
 last=$(grep -a -o 'TICK [0-9]*' "$work/dev.log" | tail -n 1 | cut -d' ' -f2)
 
 # the console goes to another descriptor, the backing file has moved
@@ -44,6 +47,7 @@ uml_until_armed dev
 first=$(grep -a -o 'TICK [0-9]*' "$work/dev.log" | head -n 1 | cut -d' ' -f2)
 [ "$first" -gt "$last" ] && [ "$first" -le $((last + 3)) ]
 grep -a 'TICK.*readonly' "$work/dev.log" | tail -n 1
+[ "$(echo "$before" | wc -l)" = 1 ] && [ -n "$before" ] && [ "$(sums)" = "$before" ]	# the backing file's data, from its new place
 if grep -a TICK "$work/plain.log"; then exit 1; fi
 # the serial line has a new pty, which the management console names
 perl -MSocket -e 'socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die; bind($s, sockaddr_un("$ARGV[1]")) or die; my $c = "config ssl0";

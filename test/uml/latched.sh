@@ -19,6 +19,14 @@ ends_suspended pending 52 "$linux" mem=128M umid=one vkckpt="$work/one.vkckpt" r
 for round in 1 2 3; do
 	ends_suspended pending $((52 + round % 2)) "$linux" thaw="$work/one.vkckpt"
 done
+# one that nobody blocked beforehand: the kernel blocks it as the first thing it does, long before it can serve it
+blocked() { grep -q '^SigBlk:.\{4\}[89a-f]' "/proc/$pid/status" 2>/dev/null; }	# signal 52
+uml_thaw one
+i=0
+until blocked; do i=$((i + 1)); [ $i -lt 2000 ]; kill -0 "$pid"; done
+kill -52 "$pid"
+rc=0; wait "$pid" || rc=$?
+[ $rc -eq 33 ] || { echo "status $rc, not 33, of a signal at the start"; exit 1; }
 uml_thaw one
 uml_until one TICK 60
-echo "note: at the boot and at three thaws"
+echo "note: at the boot and at four thaws"

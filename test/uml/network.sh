@@ -32,6 +32,7 @@ uml_boot net ubd0="$work/disk.img" vec0:transport=tap,ifname=vk0,mac=02:00:00:00
 uml_until net 'SERVICES ready' 120
 build/test/uml/outside 10.9.9.2 "$work/stop" >"$work/client.log" 2>&1 &
 client=$!
+pids="$pids $client"
 sleep 1
 n=0 before=0
 while [ $n -lt "$cycles" ]; do

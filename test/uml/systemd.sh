@@ -51,7 +51,7 @@ mem=512M
 pid=$!
 pids=$pid
 uml_until sys 'STARTED systemd' 90
-uml_until sys 'WAITING' 60
+uml_until sys 'WAITING' 180
 uml_suspend sys
 "$vkckpt" vmspaces "$work/sys.vkckpt" | tail -n 2
 uml_thaw sys
