@@ -6,9 +6,12 @@
 
 #include <vkckpt/error.h>
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include <vector>
 
 namespace tool {
 
@@ -79,21 +82,30 @@ static int tell(const Entry &entry, const Order &order, const Outcome &outcome)
 	return kNo;
 }
 
+// One after the other. All are found before the first is asked: a name that is wrong must not leave half of them suspended.
 static int request(const Command &command, const Arguments &arguments, uint32_t action)
 {
-	Entry entry;
-	if (!find_one(arguments.operands[0], "nothing was sent; ", &entry))
-		return kNo;
 	if (arguments.ram_only && arguments.copy_disks)
 		return misuse(command, "checkpoint: --ram-only leaves disks out, --copy-disks copies them: only one of the two");
+	std::vector<Entry> entries(arguments.operands.size());
+	for (size_t i = 0; i < entries.size(); i++)
+		if (!find_one(arguments.operands[i], "nothing was sent; ", &entries[i]))
+			return kNo;
 	uint32_t flags = (arguments.ram_only ? VKCKPT_REQUEST_RAM_ONLY : 0) | (arguments.full ? VKCKPT_REQUEST_FULL : 0) |
 	    (arguments.copy_disks ? VKCKPT_REQUEST_COPY_DISKS : 0);
 	Order order{action, flags, arguments.timeout_s};
-	Outcome outcome{End::kFailed};
-	std::string problem;
-	if (!serve(entry, order, &outcome, &problem))
-		return refuse("%s", problem.c_str());
-	return tell(entry, order, outcome);
+	int status = kYes;
+	for (size_t i = 0; i < entries.size(); i++) {
+		Outcome outcome{End::kFailed};
+		std::string problem;
+		bool sent = serve(entries[i], order, &outcome, &problem);
+		int one = sent ? tell(entries[i], order, outcome) : refuse("%s", problem.c_str());
+		status = one == kYes ? status : one;
+		if (sent && outcome.interrupted && i + 1 < entries.size())
+			return refuse("%s and what follows: not asked any more, because of your interrupt (CANCELLED)",
+			    entries[i + 1].label().c_str());
+	}
+	return status;
 }
 
 static int run_suspend(const Command &command, const Arguments &arguments)
@@ -107,22 +119,23 @@ static int run_checkpoint(const Command &command, const Arguments &arguments)
 }
 
 const Command kSuspend = {
-	"suspend", "[-t seconds] [--full] NAME|PID", "writes a vkernel's image and ends it",
+	"suspend", "[-t seconds] [--full] NAME|PID ...", "writes a vkernel's image and ends it",
 	"Returns when the image is committed and the process is gone. ^C cancels the request.\n"
+	"Several are suspended one after the other; one that fails does not keep the next from it.\n"
 	"  -t, --timeout=seconds   then cancel; returns once it is certain that the vkernel runs on\n"
 	"  -f, --full              of a vkernel that keeps a chain: a full image, which begins a new one\n",
-	"ft:", 1, 1, run_suspend,
+	"ft:", 1, SIZE_MAX, run_suspend,
 };
 
 const Command kCheckpoint = {
-	"checkpoint", "[-t seconds] [--full] [--ram-only | --copy-disks] NAME|PID", "writes a vkernel's image while it runs on",
+	"checkpoint", "[-t seconds] [--full] [--ram-only | --copy-disks] NAME|PID ...", "writes a vkernel's image while it runs on",
 	"Returns when the image is committed. ^C cancels the request.\n"
 	"  -t, --timeout=seconds   then cancel; returns once it is certain that the vkernel runs on\n"
 	"  -f, --full              of a vkernel that keeps a chain: a full image, which begins a new one\n"
 	"  -r, --ram-only          leave writable disks out: the image thaws only on disks that were put back\n"
 	"                          to what they were at this moment\n"
 	"  -c, --copy-disks        copy writable disks that the file system cannot clone; the vkernel stands meanwhile\n",
-	"cfrt:", 1, 1, run_checkpoint,
+	"cfrt:", 1, SIZE_MAX, run_checkpoint,
 };
 
 }  // namespace tool

@@ -33,7 +33,6 @@ void on_interrupt(int) { interrupts = interrupts + 1; }
 // known must not keep it from being told.
 void catch_interrupts()
 {
-	interrupts = 0;
 	struct sigaction action{}, old{};
 	action.sa_handler = on_interrupt;
 	for (int signal : {SIGINT, SIGTERM, SIGHUP}) {

@@ -3,12 +3,15 @@
 
 #include <vkckpt/vkckpt.h>
 
+#include <bsd/readpassphrase.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 namespace tool {
 
@@ -142,6 +145,28 @@ static std::vector<std::string> key_files(const Arguments &arguments)
 	return files;
 }
 
+// Now, because a confined process cannot open the terminal for writing: it then comes from a pipe.
+static bool ask_passphrase(Arguments *arguments)
+{
+	char line[1025];
+	int ends[2];
+	if (!readpassphrase("passphrase of the image: ", line, sizeof line - 1, RPP_REQUIRE_TTY)) {
+		refuse("passphrase: no terminal to ask on (KEY_FILE); give it with --passphrase-fd N");
+		return false;
+	}
+	size_t length = strlen(line);
+	line[length++] = '\n';
+	bool done = pipe2(ends, O_CLOEXEC) == 0 && write(ends[1], line, length) == static_cast<ssize_t>(length);
+	explicit_bzero(line, sizeof line);
+	if (!done) {
+		refuse("passphrase: %s (SYSTEM)", strerror(errno));
+		return false;
+	}
+	close(ends[1]);
+	arguments->passphrase_fd = ends[0];
+	return true;
+}
+
 static int run_command(const Command &command, int argc, char **argv)
 {
 	Arguments arguments;
@@ -167,7 +192,9 @@ static int run_command(const Command &command, int argc, char **argv)
 	for (const char *operand : arguments.operands)
 		if (*operand == '\0')
 			return misuse(command, "%s: an empty name", command.name);
-	if (command.confine == Confine::kReading && arguments.passphrase_fd != kAskPassphrase)	// the terminal is opened for writing
+	if (command.confine == Confine::kReading && arguments.passphrase_fd == kAskPassphrase && !ask_passphrase(&arguments))
+		return kNo;
+	if (command.confine == Confine::kReading)
 		confine_to_images({arguments.operands.begin(), arguments.operands.end()}, key_files(arguments));
 	return command.run(command, arguments);
 }

@@ -391,6 +391,8 @@ Status ImageReader::populate_run(const uint8_t *start, const uint8_t *end)
 	long r = sys_madvise(const_cast<uint8_t *>(start), static_cast<size_t>(end - start), kPopulateWrite);
 	if (r == -EINVAL)	// an older host: pages come one by one, as they are written
 		populates_.store(0);
+	else if (r == -EFAULT)	// what would have been SIGBUS: no room for the page where RAM is kept
+		return fail(ENOMEM, VKCKPT_R_NO_MEMORY, "thaw: memory for RAM", "", static_cast<uint64_t>(end - start));
 	else if (r < 0 && r != -EINTR && r != -EAGAIN)
 		return fail_host(static_cast<int>(-r), "thaw: memory for RAM", "", static_cast<uint64_t>(end - start));
 	return success();

@@ -43,7 +43,7 @@ TEST_CASE("vkckpt: a senseless command line is misuse, status 2, with the synops
 	Place place;
 	std::vector<std::vector<std::string>> lines = {
 		{}, {"frobnicate"}, {"list", "--frob"}, {"list", "a", "b"}, {"list", "-o", "nonsense"}, {"suspend"},
-		{"suspend", "a", "b"}, {"suspend", "-t"}, {"suspend", "-t", "0", "a"}, {"suspend", "-t", "-1", "a"},
+		{"suspend", "-t"}, {"suspend", "-t", "0", "a"}, {"suspend", "-t", "-1", "a"},
 		{"suspend", "-t", "1x", "a"}, {"suspend", "-t", "", "a"}, {"suspend", "-t", "99999999", "a"},
 		{"suspend", "--ram-only", "a"}, {"suspend", ""}, {"checkpoint"}, {"checkpoint", "--json", "a"}, {"discard"},
 		{"info"}, {"info", "-x", "a"}, {"verify"}, {"verify", "a", "b"}, {"vmspaces"}, {"vmspaces", "--remove", "a"},

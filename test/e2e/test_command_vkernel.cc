@@ -354,3 +354,29 @@ TEST_CASE("vkckpt suspend -t: a pipe that nobody reads holds up nothing but the 
 	CHECK(await([&] { return host.console().size() > before.size(); }));
 	close(fd);
 }
+
+TEST_CASE("vkckpt suspend takes several names, asks none unless all are there, and goes on after one that fails", "[command][vkernel]")
+{
+	Host host;
+	auto start = [&](const std::string &name, const std::string &image) {
+		return host.start({bin("minivk"), "-m", "64m", "--name", name, "--image", image, "--console", "log:" + (host.dir / name), "--",
+		    "/bin/sh", "-c", "echo ready; while :; do sleep 1; done"});
+	};
+	auto a = start("a", host.dir / "a.ckpt"), b = start("b", host.dir / "missing/b.ckpt"), c = start("c", host.dir / "c.ckpt");
+	for (const char *name : {"a", "b", "c"})
+		REQUIRE(await([&] { return has(read_all(host.dir / name), "ready"); }));
+	Ran none = host.vkckpt({"suspend", "a", "nobody", "c"});
+	CHECK(none.status == 1);
+	CHECK(has(none.err, "(NOT_FOUND)"));
+	CHECK(a->running());
+	Ran all = host.vkckpt({"suspend", "a", "b", "c"});
+	INFO(all.out << all.err);
+	CHECK(all.status == 1);
+	CHECK(has(all.err, "b (pid"));
+	CHECK(!has(all.err, "c (pid"));
+	CHECK(a->finish().status == VKCKPT_EXIT_SUSPENDED);
+	CHECK(c->finish().status == VKCKPT_EXIT_SUSPENDED);
+	CHECK(b->running());
+	mkdir((host.dir / "missing").c_str(), 0700);
+	CHECK(host.vkckpt({"suspend", "b"}).status == 0);
+}

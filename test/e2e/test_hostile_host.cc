@@ -533,6 +533,115 @@ TEST_CASE("a host without memory for the thaw says so and the image is kept", "[
 	CHECK(place.thawed().out == "alive\n");
 }
 
+TEST_CASE("no descriptor is left: a suspend and a thaw say so, and work when there are some", "[host]")
+{
+	Place place;
+	// A guest that needs no new process, for which there would be no descriptor either.
+	Child child = place.sh("echo ready; while :; do echo tick; i=0; while [ $i -lt 500 ]; do i=$((i+1)); done; done", {"-r", place.make_disk()});
+	REQUIRE(child->expect("tick"));
+	rlimit before = {}, none = {};
+	REQUIRE(prlimit(child->pid(), RLIMIT_NOFILE, nullptr, &before) == 0);
+	none = {0, before.rlim_max};
+	REQUIRE(prlimit(child->pid(), RLIMIT_NOFILE, &none, nullptr) == 0);
+	const Outcome told = place.tool({"suspend", "vk"});
+	INFO(told.err);
+	CHECK(told.status == 1);
+	CHECK(has(told.err, "(EMFILE)"));
+	CHECK(!fs::exists(place.image()));
+	CHECK(!fs::exists(place.image() + ".part"));
+	CHECK(ticks_on(*child));
+	REQUIRE(prlimit(child->pid(), RLIMIT_NOFILE, &before, nullptr) == 0);
+	REQUIRE(place.tool({"suspend", "vk"}).status == 0);
+	(void)child->end();
+	unsigned refused = 0;
+	for (rlim_t most = 4; most <= 14; most += 2) {
+		Process poor({.words = place.thaw_words({"--dry-run"}), .before_exec = [most] {
+			const rlimit limit = {most, most};
+			setrlimit(RLIMIT_NOFILE, &limit);
+		}});
+		const Outcome o = poor.end();
+		INFO(most << " descriptors: " << o.err);
+		CHECK((o.status == 0 || o.status == 1));
+		refused += o.status == 1;
+		CHECK((o.status == 0 || has(o.err, "minivk: ")));
+	}
+	CHECK(refused > 0);
+	CHECK(place.thaw()->expect("tick"));
+}
+
+TEST_CASE("a run directory that is full or cannot be written: said at the start", "[host]")
+{
+	Place place;
+	write_file(place.run_dir(), "");	// no folder
+	const Outcome o = place.sh("echo up")->end();
+	INFO(o.err);
+	CHECK(o.status == 1);
+	CHECK(o.out == "");
+	CHECK(has(o.err, place.run_dir()));
+	fs::remove(place.run_dir());
+	CHECK(place.sh("echo up")->end().out == "up\n");
+
+	SmallFileSystem small(place / "small", "size=16k");
+	if (!small.there())
+		TEST_SKIP("no user name space with a tmpfs can be made here");
+	Child filler = small.start({"/bin/busybox", "sh", "-c", "cat /dev/zero >" + small.at + "/full; mkdir -m 700 " + small.at + "/run; echo filled"});
+	REQUIRE(filler->expect("filled"));
+	setenv("VKCKPT_RUNDIR", (small.at + "/run").c_str(), 1);
+	Child full = small.start(place.boot_words({"/bin/sh", "-c", "echo up"}));
+	const Outcome said = full->end();
+	setenv("VKCKPT_RUNDIR", place.run_dir().c_str(), 1);
+	INFO(said.err);
+	CHECK(said.status == 1);
+	CHECK(has(said.err, "(NO_SPACE)"));
+}
+
+TEST_CASE("the image's file system is taken away: the vkernel runs on, and suspends elsewhere", "[host]")
+{
+	Place place;
+	SmallFileSystem small(place / "small", "size=64m");
+	if (!small.there())
+		TEST_SKIP("no user name space with a tmpfs can be made here");
+	Child child = small.start(place.boot_words({"/bin/sh", "-c", kTicks}, {"--image", small.at + "/sub/vk.ckpt"}));
+	Child maker = small.start({"/bin/busybox", "sh", "-c", "mkdir " + small.at + "/sub; echo made"});
+	REQUIRE(maker->expect("made"));
+	REQUIRE(child->expect("ready"));
+	Child taker = small.start({"/bin/busybox", "sh", "-c", "umount -l " + small.at + " && echo taken"});
+	if (!taker->expect("taken"))
+		TEST_SKIP("a file system of a user name space cannot be taken away here");
+	CHECK(result_of_signal(place, *child) == VKCKPT_R_NOT_FOUND);
+	CHECK(ticks_on(*child));
+	fs::create_directory(small.at + "/sub");	// below the mount point
+	REQUIRE(suspend(*child) == "");
+	CHECK(place.thaw({}, small.at + "/sub/vk.ckpt")->expect("tick"));
+}
+
+TEST_CASE("a storm of other signals during a suspend and during a thaw", "[host]")
+{
+	Place place;
+	Random random;
+	Child child = place.sh("echo ready; n=0; while :; do n=$((n+1)); echo at $n.; sleep 0.01; done", {"-n", "2"});
+	REQUIRE(child->expect("at 3."));
+	for (int i = 0; i < 6; i++) {
+		INFO(random.repeat() << ", round " << i);
+		child->signal(VKCKPT_SIGCKPT);
+		for (int j = 0; j < 300 && child->running(); j++) {
+			for (int number : {SIGWINCH, SIGCONT, SIGURG})
+				child->signal(number);
+			random.pause_us(200);
+		}
+		const Outcome o = child->end();
+		INFO(o.err);
+		REQUIRE(o.status == VKCKPT_EXIT_SUSPENDED);
+		child = place.thaw();
+		for (int j = 0; j < 300; j++) {
+			for (int number : {SIGWINCH, SIGCONT, SIGURG})
+				child->signal(number);
+			random.pause_us(200);
+		}
+		REQUIRE(child->expect("at "));
+	}
+}
+
 TEST_CASE("an end by SIGTERM or kill -9 leaves no process and no entry that counts", "[host]")
 {
 	for (int signal : {SIGTERM, SIGKILL}) {

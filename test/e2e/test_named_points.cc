@@ -259,3 +259,37 @@ TEST_CASE("stopped at a point where a disk changes hands, while others try: at m
 	}
 	CHECK(stopped > 30);
 }
+
+TEST_CASE("memory that the host refuses at any moment of a thaw is a refusal, never a death", "[crash]")
+{
+	CrashStage s;
+	Child vk = s.boot();
+	REQUIRE(s.goes_on(*vk));
+	REQUIRE(s.suspended(*vk));
+	s.look();
+	vk = s.thaw();
+	REQUIRE(s.goes_on(*vk));
+	const Points points = s.passed();
+	REQUIRE(s.suspended(*vk));
+	unsigned refused = 0;
+	for (const auto &[point, count] : points)
+		for (unsigned time = 1; (point == "memory.make" || point == "memory.size" || point == "memory.map" || point == "memory.advise") &&
+		     time <= count; time++) {
+			// What a page that cannot be had gives where RAM is made (else SIGBUS), and elsewhere.
+			s.arm(point, time, crash::kError, point == "memory.advise" ? EFAULT : ENOMEM);
+			Child child = s.thaw();
+			const bool runs = s.goes_on(*child);
+			INFO(point << " " << time << ": " << child->err());
+			if (runs) {		// it was a hint that the host may refuse
+				s.look();
+				REQUIRE(s.suspended(*child));
+				continue;
+			}
+			CHECK(child->end().status == 1);
+			CHECK(has(child->err(), "(NO_MEMORY)"));
+			refused++;
+		}
+	CHECK(refused > 3);
+	s.look();
+	CHECK(s.goes_on(*(vk = s.thaw())));
+}

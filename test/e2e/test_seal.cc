@@ -6,8 +6,12 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
 #include <sstream>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -250,6 +254,57 @@ TEST_CASE("without its key a sealed image is refused and tells nothing", "[seal]
 	INFO(o.err);
 	CHECK(o.status == 0);
 	CHECK(has(said + o.out, "ended"));
+}
+
+TEST_CASE("a passphrase is asked for on the terminal before the command confines itself", "[seal]")
+{
+	Place place;
+	suspended(*boot(place, counting(60), {}));
+	write_file(place / "line", "open sesame\n");
+	const int line = open((place / "line").c_str(), O_RDONLY | O_CLOEXEC);
+	Process::Setup setup{.words = {tool_path(), "seal", "-q", "--passphrase-fd", "0", place.image()}};
+	setup.in = line;
+	REQUIRE(Process(setup).end().status == 0);
+	close(line);
+	// The image comes through a pipe, so that the command stands still while it is looked at.
+	int image[2], terminal;
+	REQUIRE(pipe2(image, O_CLOEXEC) == 0);
+	const std::string tool = tool_path(), bytes = contents(place.image());
+	const pid_t pid = forkpty(&terminal, nullptr, nullptr, nullptr);
+	if (pid == 0) {
+		dup2(image[0], 0);
+		execl(tool.c_str(), tool.c_str(), "verify", "-q", "--passphrase", "-", nullptr);
+		_exit(127);
+	}
+	close(image[0]);
+	std::string said;
+	auto hear = [&] {
+		pollfd fd = {terminal, POLLIN, 0};
+		char some[512];
+		if (poll(&fd, 1, 10) > 0)
+			if (const ssize_t n = read(terminal, some, sizeof some); n > 0)
+				said.append(some, size_t(n));
+	};
+	auto filters = [&] { return has(contents("/proc/" + std::to_string(pid) + "/status"), "Seccomp:\t2"); };
+	CHECK(await([&] { hear(); return has(said, "passphrase of the image: "); }));
+	CHECK(!filters());
+	REQUIRE(write(terminal, "open sesame\n", 12) == 12);
+	const bool can = has(place.tool({"--version"}).out, "by seccomp");
+	CHECK((!can || await(filters)));
+	signal(SIGPIPE, SIG_IGN);
+	size_t done = 0;
+	while (done < bytes.size())
+		if (const ssize_t n = write(image[1], bytes.data() + done, bytes.size() - done); n > 0)
+			done += size_t(n);
+		else
+			break;
+	close(image[1]);
+	int status = -1;
+	CHECK(await([&] { hear(); return waitpid(pid, &status, WNOHANG) == pid; }));
+	INFO(said);
+	CHECK(status == 0);
+	CHECK(!has(said, "sesame"));
+	close(terminal);
 }
 
 TEST_CASE("an image is sealed with a passphrase, opened again and thawed", "[seal]")
