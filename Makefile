@@ -45,6 +45,29 @@ test: deps
 	$(MAKE) all tests
 	sh test/run.sh
 
+# Unit, fault and fuzz tests with the library under the compiler's checks of addresses and undefined behaviour. Only the library, the
+# cryptography's table and the fuzz targets are built anew.
+ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all
+test-asan: deps
+	$(MAKE) all tests
+	$(MAKE) B=build/asan OPT='-O1 -g -fno-omit-frame-pointer' CC='$(CC) $(ASAN)' CXX='$(CXX) $(ASAN)' checked
+	sh test/checked.sh build/asan
+
+# FUZZ_INPUTS inputs for every target, or for TARGET alone: hours. What has run is remembered in build/fuzz-long.
+FUZZ_INPUTS = 10000000
+fuzz-long: deps
+	$(MAKE) build/test/fuzz/run
+	sh test/fuzz/long.sh build/test/fuzz/run $(FUZZ_INPUTS) build/fuzz-long $(TARGET)
+
+# libFuzzer, FUZZ_SECONDS on every target or on TARGET alone.
+FUZZ_SECONDS = 60
+TARGET =
+FUZZ = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+fuzz: deps
+	sh mk/deps.sh fuzz
+	$(MAKE) B=build/fuzz OPT='-O1 -g' CC='clang $(FUZZ)' CXX='clang++ $(FUZZ)' build/fuzz/test/fuzz/libfuzzer
+	FUZZ_SECONDS=$(FUZZ_SECONDS) sh test/fuzz/libfuzzer.sh build/fuzz $(TARGET)
+
 # Speed side by side with peers: BENCH=quick for a look; bench-check holds bars and baseline, bench-baseline writes the latter anew.
 bench: uml uml-guest
 	$(MAKE) tests
@@ -105,5 +128,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all deps demo play test bench bench-check bench-baseline soak explore install clean world tests uml uml-guest demo-uml play-uml test-uml \
+.PHONY: all deps demo play test test-asan fuzz fuzz-long checked bench bench-check bench-baseline soak explore install clean world tests uml uml-guest demo-uml play-uml test-uml \
 	test-uml-debug test-uml-vmap

@@ -3,9 +3,24 @@
 
 #include <errno.h>
 
+#include "lib/asan.h"
 #include "lib/sys.h"
 
 namespace vk {
+namespace {
+
+#ifdef VK_ASAN	// what was not taken, and a gap behind what was, may not be touched
+constexpr size_t kGap = Arena::kAlign;
+#else
+constexpr size_t kGap = 0;
+#endif
+
+}  // namespace
+
+size_t Arena::room(size_t bytes, size_t align)
+{
+	return ((bytes + kAlign - 1) & ~(kAlign - 1)) + kGap + (align > kAlign ? align : 0);
+}
 
 // Huge pages where the host has them: a thaw waits for this. Without MADV_POPULATE_WRITE (Linux 5.14) every page is touched.
 Status Arena::touch(uint8_t *at, size_t bytes)
@@ -38,6 +53,7 @@ Status Arena::map(size_t bytes, Prefault prefault)
 	used_ = 0;
 	// A core file is about the vkernel, not about our buffers; a refusal does not matter.
 	(void)sys_madvise(base_, size_, MADV_DONTDUMP);
+	ASAN_POISON_MEMORY_REGION(base_, size_);
 	return success();
 }
 
@@ -59,6 +75,7 @@ void *Arena::take(size_t bytes, size_t align)
 	size_t padded = room(bytes);
 	VK_CHECK(padded >= bytes && offset <= size_ && padded <= size_ - offset);
 	used_ = offset + padded;
+	ASAN_UNPOISON_MEMORY_REGION(base_ + offset, bytes);
 	return base_ + offset;
 }
 

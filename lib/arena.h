@@ -18,10 +18,7 @@ class Arena {
 public:
 	static constexpr size_t kAlign = 64;
 	// What a take of this many bytes costs.
-	static constexpr size_t room(size_t bytes, size_t align = kAlign)
-	{
-		return ((bytes + kAlign - 1) & ~(kAlign - 1)) + (align > kAlign ? align : 0);
-	}
+	static size_t room(size_t bytes, size_t align = kAlign);
 
 	// Prefault::yes: every page is there when it returns, so that a capture meets no page fault and no shortage.
 	Status map(size_t bytes, Prefault);

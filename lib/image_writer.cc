@@ -150,8 +150,10 @@ Status ImageWriter::record_emit(const struct vkckpt_f_record &head, const void *
 		return record_write(head, payload, bytes, more, more_bytes);
 	size_t prefix = sealed_prefix(head.type);
 	VK_CHECK(head.payload_bytes <= kScratchRoom);
-	__builtin_memmove(scratch_ + prefix, payload, bytes);
-	__builtin_memcpy(scratch_ + prefix + bytes, more, more_bytes);
+	if (bytes != 0)
+		__builtin_memmove(scratch_ + prefix, payload, bytes);
+	if (more_bytes != 0)
+		__builtin_memcpy(scratch_ + prefix + bytes, more, more_bytes);
 	__builtin_memcpy(scratch_, &sealed_group_, prefix);
 	VK_TRY(seal_.seal_payload(head, scratch_, scratch_ + prefix, bytes + more_bytes));
 	return record_write(head, scratch_, head.payload_bytes, nullptr, 0);

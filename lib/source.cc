@@ -30,7 +30,8 @@ int put(struct vkckpt_sink *sink, uint16_t type, const char *key, const void *va
 	__builtin_memset(out, 0, all);
 	__builtin_memcpy(out, &entry, sizeof entry);
 	__builtin_memcpy(out + sizeof entry, key, key_bytes);
-	__builtin_memcpy(out + sizeof entry + key_bytes + 1, value, bytes);
+	if (bytes != 0)
+		__builtin_memcpy(out + sizeof entry + key_bytes + 1, value, bytes);
 	sink->used += all;
 	sink->count++;
 	return 0;

@@ -1,5 +1,6 @@
 // The seam to Linux on x86-64: raw system calls, because errno is libc's thread-local and the kernels we are linked into have no libc
 // worth the name. Every context. Nothing here may use static data or anything that a handler could find half done.
+#include "lib/asan.h"
 #include "lib/sys.h"
 
 #include <errno.h>
@@ -117,9 +118,16 @@ long sys_memfd_create(const char *name, unsigned flags) { return sys_call(SYS_me
 
 long sys_mmap(void *address, size_t bytes, int prot, int flags, int fd, uint64_t offset)
 {
-	return sys_call(SYS_mmap, word(address), word(bytes), prot, flags, fd, word(offset));
+	long result = sys_call(SYS_mmap, word(address), word(bytes), prot, flags, fd, word(offset));
+	if (result >= 0)
+		ASAN_UNPOISON_MEMORY_REGION(reinterpret_cast<void *>(result), bytes);
+	return result;
 }
-long sys_munmap(void *address, size_t bytes) { return sys_call(SYS_munmap, word(address), word(bytes)); }
+long sys_munmap(void *address, size_t bytes)
+{
+	ASAN_UNPOISON_MEMORY_REGION(address, bytes);
+	return sys_call(SYS_munmap, word(address), word(bytes));
+}
 long sys_mprotect(void *address, size_t bytes, int prot) { return sys_call(SYS_mprotect, word(address), word(bytes), prot); }
 long sys_madvise(void *address, size_t bytes, int advice) { return sys_call(SYS_madvise, word(address), word(bytes), advice); }
 long sys_mlock(const void *address, size_t bytes) { return sys_call(SYS_mlock, word(address), word(bytes)); }

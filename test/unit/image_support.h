@@ -316,9 +316,12 @@ inline void reseal(Bytes &image, const std::vector<uint64_t> &offsets)
 		r.digest = digest.result();
 		whole.add(&r.digest, 16);
 	}
-	vkckpt_f_trailer &trailer = at<vkckpt_f_trailer>(image, image.size() - sizeof(vkckpt_f_trailer));
+	vkckpt_f_trailer trailer;	// a fuzzer's stands anywhere
+	uint8_t *end = image.data() + image.size() - sizeof trailer;
+	std::memcpy(&trailer, end, sizeof trailer);
 	trailer.whole = whole.result();
 	trailer.digest = vk::digest_of(&trailer, offsetof(vkckpt_f_trailer, digest));
+	std::memcpy(end, &trailer, sizeof trailer);
 }
 
 }  // namespace image_test
