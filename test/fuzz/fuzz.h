@@ -1,5 +1,5 @@
 // Fuzz targets: each takes any bytes and must come back without a crash, an endless loop or a broken promise. In the ordinary tests
-// test/fuzz/run.cc gives them the committed corpus and mutations of it.
+// test/fuzz/run.cc gives them the committed corpus and mutations of it; `make fuzz' gives them to libFuzzer.
 #ifndef VKCKPT_TEST_FUZZ_H
 #define VKCKPT_TEST_FUZZ_H
 

@@ -97,4 +97,7 @@ long WRAP(_ZN2vk9sys_fcntlEiil)(int fd, int command, long argument)
 	return fd == memory_host::kFile ? 0 : REAL(_ZN2vk9sys_fcntlEiil)(fd, command, argument);
 }
 
+// Memory comes when it is touched, not before: an input uses little of it.
+long WRAP(_ZN2vk11sys_madviseEPvmi)(void *, size_t, int) { return 0; }
+
 }  // extern "C"

@@ -1,6 +1,7 @@
 // Gives every fuzz target its committed corpus and mutations of it, without libFuzzer:
 //
 //	run CORPUS [INPUTS [TARGET [FIRST]]]	INPUTS per target, or so many of TARGET, from number FIRST on
+//	run --list				the names of the targets
 //	run --make CORPUS			writes the seeds that this program makes (test/fuzz/seeds.cc)
 //
 // CORPUS has a folder per target. The same inputs every time; a failure prints the command that repeats it.
@@ -78,8 +79,13 @@ int main(int argc, char **argv)
 		seeds::make(argv[2]);
 		return 0;
 	}
+	if (argc == 2 && std::strcmp(argv[1], "--list") == 0) {
+		for (const FuzzTarget &target : kFuzzTargets)
+			std::printf("%s\n", target.name);
+		return 0;
+	}
 	if (argc < 2) {
-		std::fprintf(stderr, "usage: run CORPUS [INPUTS [TARGET [FIRST]]] | run --make CORPUS\n");
+		std::fprintf(stderr, "usage: run CORPUS [INPUTS [TARGET [FIRST]]] | run --list | run --make CORPUS\n");
 		return 2;
 	}
 	unsigned long inputs = argc > 2 ? number_of(argv[2]) : 20000, first = argc > 4 ? number_of(argv[4]) : 0, targets = 0;
