@@ -118,6 +118,8 @@ TEST_CASE("a lazy thaw brings RAM and regions as they were, and ends", "[fill]")
 		CHECK(v.status().done_bytes == v.status().total_bytes);
 		CHECK(v.status().total_bytes == ((kChunks - 2) * kChunkFrames + 3) * 4096);
 		CHECK(v.all_right());
+		for (int i = 0; i < 1000 && v.entry().fill_state != VKCKPT_FILL_COMPLETE; i++)	// told by the thread that was last, after the fact
+			usleep(10000);
 		CHECK(v.entry().fill_state == VKCKPT_FILL_COMPLETE);
 	}
 }
