@@ -44,7 +44,7 @@ struct Command {
 };
 
 extern const Command kKeygen, kSeal, kUnseal, kSign;
-extern const Command kList, kStatus, kWait, kSuspend, kCheckpoint, kDiscard, kInfo, kVerify, kFlatten, kVmspaces, kSignals;
+extern const Command kList, kStatus, kWait, kSuspend, kCheckpoint, kDiscard, kInfo, kVerify, kFlatten, kDiff, kVmspaces, kSignals;
 
 // Prints "vkckpt: ..." on stderr and returns kNo.
 [[gnu::format(printf, 1, 2)]] int refuse(const char *format, ...);

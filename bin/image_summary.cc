@@ -24,7 +24,7 @@ std::string ClassSummary::ratio_text() const { return percent(part(stored_bytes,
 double RamSummary::ratio() const { return part(stored_bytes, live_bytes); }
 std::string RamSummary::ratio_text() const { return percent(ratio()); }
 
-static const char *class_name(unsigned page_class)
+const char *class_name(unsigned page_class)
 {
 	static const char *const kNames[VKCKPT_CLASS_COUNT] = {
 		"other", "kernel", "page tables", "slab", "file cache", "process memory", "free", "regions",

@@ -23,6 +23,7 @@ struct RamSummary {
 	std::string ratio_text() const;
 };
 
+const char *class_name(unsigned page_class);
 RamSummary summarize(const ImageFile &);
 
 }  // namespace tool

@@ -16,7 +16,7 @@
 namespace tool {
 
 const Command *const kCommands[] = {
-	&kList, &kStatus, &kWait, &kSuspend, &kCheckpoint, &kDiscard, &kInfo, &kVerify, &kFlatten, &kVmspaces, &kKeygen, &kSeal, &kUnseal, &kSign, &kSignals,
+	&kList, &kStatus, &kWait, &kSuspend, &kCheckpoint, &kDiscard, &kInfo, &kVerify, &kFlatten, &kDiff, &kVmspaces, &kKeygen, &kSeal, &kUnseal, &kSign, &kSignals,
 };
 constexpr unsigned kTimeoutMax_s = 7 * 24 * 3600;
 

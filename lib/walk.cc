@@ -114,6 +114,10 @@ private:
 			return false;
 		}
 		scratch_.table_budget--;
+		if (scratch_.bring && !scratch_.bring(scratch_.bring_arg, frame)) {
+			counts_.bad_entries++;
+			return false;
+		}
 		scratch_.stamp[frame] = scratch_.epoch;
 		counts_.table_frames++;
 		return true;

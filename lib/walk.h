@@ -62,6 +62,9 @@ struct WalkScratch {
 	uint64_t frame_count = 0;
 	uint64_t first_frame = 0;	// those before it are not RAM: no table is read there
 	uint32_t epoch = 0;
+	// Not null: brings a table's frame to its place before it is read (RAM that is an image's); false: it cannot be had.
+	bool (*bring)(void *arg, uint64_t frame) = nullptr;
+	void *bring_arg = nullptr;
 	uint64_t table_budget = 0;	// tables that may still be read, over all walks: set anew for each capture
 };
 size_t walk_scratch_bytes(uint64_t largest_segment_bytes);

@@ -64,6 +64,20 @@ int vkckpt_image_ancestor(const struct vkckpt_image *, unsigned i, struct vkckpt
  */
 int vkckpt_image_frame(struct vkckpt_image *, uint32_t object, uint64_t number, void *frame, struct vkckpt_error *err);
 
+/* Frames of a segment, one after the other, at consecutive addresses of a guest's address space; or page tables of it (address 0). */
+struct vkckpt_image_run {
+	uint64_t address, frame, frame_count;
+	uint32_t segment;
+	uint32_t table;			/* 1: these hold tables */
+};
+/*
+ * Walks the page tables of address space i (record VMSPACE i) as they are in the image: run is called for everything that it maps and for
+ * every table on the way. 0; or -errno: ENOENT no such record; ENOTSUP page tables of an unknown format; ENOMEM; what
+ * vkckpt_image_frame says of a table that cannot be read. A table that makes no sense is passed over. Since 0.2.
+ */
+int vkckpt_image_walk(struct vkckpt_image *, size_t i, void (*run)(void *arg, const struct vkckpt_image_run *), void *arg,
+    struct vkckpt_error *err);
+
 /*
  * Reads a whole image from the file or pipe, checks every byte of it, decodes every chunk, on all CPUs of the process; of an
  * incremental one also every byte of all images that it is built on (from a pipe: -ESPIPE, PARENT_NEEDED). progress, if not

@@ -46,7 +46,7 @@ TEST_CASE("vkckpt: a senseless command line is misuse, status 2, with the synops
 		{"suspend", "-t"}, {"suspend", "-t", "0", "a"}, {"suspend", "-t", "-1", "a"},
 		{"suspend", "-t", "1x", "a"}, {"suspend", "-t", "", "a"}, {"suspend", "-t", "99999999", "a"},
 		{"suspend", "--ram-only", "a"}, {"suspend", ""}, {"checkpoint"}, {"checkpoint", "--json", "a"}, {"discard"},
-		{"info"}, {"info", "-x", "a"}, {"verify"}, {"verify", "a", "b"}, {"vmspaces"}, {"vmspaces", "--remove", "a"},
+		{"info"}, {"info", "-x", "a"}, {"verify"}, {"verify", "a", "b"}, {"diff", "a"}, {"diff", "a", "b", "c"}, {"vmspaces"}, {"vmspaces", "--remove", "a"},
 		{"signals", "a"}, {"signals", "--json"},
 	};
 	for (const auto &line : lines) {
@@ -66,7 +66,7 @@ TEST_CASE("vkckpt: help, version and signal numbers are given with status 0", "[
 	Place place;
 	Ran ran = place.vkckpt({"--help"});
 	CHECK(ran.status == 0);
-	for (const char *name : {"list", "suspend", "checkpoint", "discard", "info", "verify", "vmspaces", "signals"}) {
+	for (const char *name : {"list", "suspend", "checkpoint", "discard", "info", "verify", "diff", "vmspaces", "signals"}) {
 		CHECK(has(ran.out, name));
 		Ran one = place.vkckpt({name, "--help"});
 		CHECK(one.status == 0);
