@@ -2,7 +2,7 @@
 # test/soak.sh [CYCLES [UML-CYCLES]]: what takes too long for make test. A shell job under load that is suspended and thawed at random
 # moments until there were CYCLES (1000) of them, each run's output compared with that of an undisturbed run; User Mode Linux: the survivor
 # under I/O stress through UML-CYCLES (200), services with one connection through a quarter of that, the tests of test/uml/deep; then the
-# oracle at every trap of the long programs. SOAK_SEED=N: the same moments again.
+# oracle at every trap of the long programs, and over every combination of the ways to write and to thaw an image. SOAK_SEED=N: the same moments again.
 set -eu
 cd "$(dirname "$0")/.."
 cycles=${1:-1000}
@@ -64,5 +64,6 @@ LIMIT=20000 sh test/uml/run.sh test/uml/deep/*.sh
 echo "== the real programs, killed and stopped at every passing of every named fault point"
 CRASH_DEEP=1 build/test/e2e/run '[crash]'
 
-echo "== the oracle at every trap"
+echo "== the oracle at every trap, and however an image is written and thawed"
 ORACLE_DEEP=1 build/test/e2e/run '*survive*'
+ORACLE_DEEP=1 build/test/e2e/run '[matrix]'

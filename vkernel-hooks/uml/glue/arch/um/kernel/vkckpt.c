@@ -6,7 +6,9 @@
  */
 #include <linux/init.h>
 #include <linux/interrupt.h>
+#include <linux/etherdevice.h>
 #include <linux/gfp.h>
+#include <linux/if_arp.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/oom.h>
@@ -94,7 +96,9 @@ static int __init vkckpt_setup_more(char *text, int *add)
 __uml_setup("vkckpt.", vkckpt_setup_more,
 "vkckpt.action=exit|continue, vkckpt.name=<name>, vkckpt.binary=keep\n"
 "    What plain SIGCKPT does behind the commit; the name that tools call this kernel by (default: its umid); a link to this binary, which\n"
-"    alone can thaw the images, is kept beside them.\n\n");
+"    alone can thaw the images, is kept beside them.\n"
+"vkckpt.chain=<2..64>\n"
+"    Images are incremental and have names of their own, <file>.0001.ckpt and so on; after so many of them comes a full one.\n\n");
 
 /* ---- what the library asks while everything is quiet: no current, no locks ---- */
 
@@ -254,7 +258,8 @@ static void vk_thaw_mm(struct mm_struct *mm)
 			addr += PAGE_SIZE;
 		}
 	}
-	flush_tlb_mm(mm);
+	if (!um_vkckpt_filling())	/* then a page is mapped when the process touches it */
+		flush_tlb_mm(mm);
 	rcu_read_unlock();
 }
 
@@ -304,6 +309,28 @@ static void vk_announce(void)
 	rtnl_unlock();
 }
 
+/*
+ * A clone's neighbours may know its brothers: it gets addresses of its own before anything is sent. Not from the guest's random numbers, which
+ * are its brothers' until they are next reseeded.
+ */
+static void vk_clone_addresses(void)
+{
+	unsigned char id[16];
+	unsigned long long thaws;
+	struct net_device *dev;
+
+	um_vkckpt_generation(id, &thaws);
+	id[0] = (id[0] & 0xfe) | 2;	/* one device's, assigned locally */
+	rtnl_lock();
+	for_each_netdev(&init_net, dev)
+		if (dev->type == ARPHRD_ETHER) {
+			eth_hw_addr_set(dev, id);
+			call_netdevice_notifiers(NETDEV_CHANGEADDR, dev);
+			id[5]++;
+		}
+	rtnl_unlock();
+}
+
 /* Process context, interrupts on, devices not resumed yet. */
 static void vk_thaw_devices(void)
 {
@@ -325,6 +352,8 @@ static void vk_thaw_devices(void)
 	um_irqs_thaw();
 	add_bootloader_randomness(um_vkckpt_entropy, sizeof(um_vkckpt_entropy));
 	memzero_explicit(um_vkckpt_entropy, sizeof(um_vkckpt_entropy));
+	if (um_vkckpt_clone[0])
+		vk_clone_addresses();
 	um_vkckpt_times.back = vk_lap();
 }
 

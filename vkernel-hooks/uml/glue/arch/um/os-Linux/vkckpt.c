@@ -25,6 +25,7 @@
 /* the settings of the command line, and the armed vkernel */
 static char vk_image[UM_VK_PATH], vk_name[64];
 unsigned int vk_action = VKCKPT_ACTION_EXIT;
+unsigned int vk_chain;		/* images in a chain at most; 0: none is kept */
 static int vk_keep;		/* vkckpt.binary=keep */
 char vk_binary[UM_VK_PATH];	/* where it is kept; "": not */
 struct vkckpt *vk;
@@ -40,6 +41,7 @@ char vk_args[UM_VK_ARGS];
 unsigned int vk_args_bytes;
 
 unsigned char um_vkckpt_entropy[64];
+char um_vkckpt_clone[64];
 int um_vkckpt_kicked, um_vkckpt_kick_fd = -1;
 struct um_vkckpt_times um_vkckpt_times;
 
@@ -135,6 +137,10 @@ int um_vkckpt_set(const char *key, const char *value)
 			vk_action = VKCKPT_ACTION_CONTINUE;
 		else
 			return -EINVAL;
+	} else if (!strcmp(key, "chain")) {
+		vk_chain = atoi(value);
+		if (vk_chain < 2 || vk_chain > VKCKPT_MAX_CHAIN)
+			return -EINVAL;
 	} else if (!strcmp(key, "binary")) {
 		if (strcmp(value, "keep"))
 			return -EINVAL;
@@ -196,6 +202,7 @@ static int vk_ram_ready(void *arg, unsigned int segment, void *address, uint64_t
 static void vk_thawed(void *arg, const struct vkckpt_thaw_info *info)
 {
 	memcpy(um_vkckpt_entropy, info->entropy, sizeof(um_vkckpt_entropy));
+	snprintf(um_vkckpt_clone, sizeof(um_vkckpt_clone), "%s", info->clone ? info->name : "");
 }
 
 const struct vkckpt_hooks vk_hooks = {
@@ -252,6 +259,7 @@ int vk_common(struct vkckpt_config *c)
 	c->image_fd = -1;
 	c->on_ckpt = vk_action;
 	c->quiesces_itself = 1;		/* the suspend path has deadlines of its own */
+	c->chain = vk_chain;
 	c->resume_kind = VKCKPT_RESUME_CONTEXT;
 	c->vcpu_count = 1;
 	c->pagetable_format = VKCKPT_PT_UML_X86_64;
@@ -350,6 +358,19 @@ int um_vkckpt_arm(void)
 		vk_binary[0] = 0;
 	}
 	return 0;
+}
+
+void um_vkckpt_fill(int fd, unsigned long long offset, unsigned long len)
+{
+	if (vk && fd == phys_fd())
+		vkckpt_fill(vk, 0, offset, len);
+}
+
+int um_vkckpt_filling(void)
+{
+	struct vkckpt_fill_info info = { .size = sizeof(info) };
+
+	return vk && vkckpt_fill_status(vk, &info) == 0 && info.state == VKCKPT_FILL_UNDER_WAY;
 }
 
 void um_vkckpt_begin(void)

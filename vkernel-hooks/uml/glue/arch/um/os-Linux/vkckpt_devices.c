@@ -95,6 +95,7 @@ static int machine_save(void *device, struct vkckpt_sink *sink)
 			limit = fd + 1;
 	vkckpt_put_u64(sink, "fd_limit", limit);
 	vkckpt_put_u64(sink, "action", vk_action);
+	vkckpt_put_u64(sink, "chain", vk_chain);
 	if (vk_binary[0])
 		vkckpt_put_string(sink, "binary", vk_binary);
 	vkckpt_put_string(sink, "umid", get_umid());

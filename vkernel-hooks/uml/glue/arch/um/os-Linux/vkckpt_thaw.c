@@ -173,25 +173,55 @@ static int vk_look(const char *path)
 	if (source) {
 		limit = vkckpt_get_u64(source, "fd_limit", 64);
 		vk_action = vkckpt_get_u64(source, "action", VKCKPT_ACTION_EXIT);
+		vk_chain = vkckpt_get_u64(source, "chain", 0);
 	}
 	vkckpt_image_close(image);
-	if (limit < 3 || limit > VK_MAX_FD || (vk_action != VKCKPT_ACTION_EXIT && vk_action != VKCKPT_ACTION_CONTINUE)) {
+	if (limit < 3 || limit > VK_MAX_FD || vk_chain > VKCKPT_MAX_CHAIN || (vk_action != VKCKPT_ACTION_EXIT && vk_action != VKCKPT_ACTION_CONTINUE)) {
 		vk_fail(&vk_error, EBADMSG, VKCKPT_R_DAMAGED, "machine", "the record is %s", "not one of ours");
 		vk_end(&vk_error, path);
 	}
 	return limit;
 }
 
+/* "", or any of "required" and "demand", with a comma between. */
+static unsigned int vk_lazy(const char *how)
+{
+	unsigned int lazy = VKCKPT_LAZY;
+
+	while (*how) {
+		unsigned int n = strcspn(how, ",");
+
+		if (n == 8 && !strncmp(how, "required", n))
+			lazy |= VKCKPT_LAZY_REQUIRED;
+		else if (n == 6 && !strncmp(how, "demand", n))
+			lazy |= VKCKPT_LAZY_ON_DEMAND;
+		else
+			vk_die("thaw.lazy: required, demand, or both with a comma between (BAD_ARGUMENT)");
+		how += n + (how[n] == ',');
+	}
+	return lazy;
+}
+
+/* It was to be lazy and is not: said, as stdio is the old kernel's now. */
+static void vk_say_eager(struct vkckpt *ck)
+{
+	struct vkckpt_fill_info info = { .size = sizeof(info) };
+
+	if (vkckpt_fill_status(ck, &info) == 0 && info.not_lazy.code)
+		os_vkckpt_say("%s; all of the memory was loaded before the guest ran\n", info.not_lazy.message);
+}
+
 int um_vkckpt_thaw(int argc, char **argv)
 {
 	static char text[VK_MAX_OVERRIDES][UM_VK_PATH + 64];
 	static struct vkckpt_hooks hooks;
-	const char *list[VK_MAX_OVERRIDES], *path = NULL, *image = NULL;
+	const char *list[VK_MAX_OVERRIDES], *path = NULL, *image = NULL, *parent = NULL, *clone = NULL;
 	struct vkckpt_thaw_config c;
 	struct vkckpt_error err;
 	struct vkckpt *ck;
 	struct vk_host *host;
 	long long began = os_vkckpt_usecs(), exec = began - vk_began;
+	unsigned int lazy = 0;
 	int i, n = 0, dry = 0, other = 0;
 
 	for (i = 1; i < argc; i++) {
@@ -199,6 +229,16 @@ int um_vkckpt_thaw(int argc, char **argv)
 			path = argv[i] + 5;
 		else if (!strcmp(argv[i], "thaw.dry-run"))
 			dry = 1;
+		else if (!strcmp(argv[i], "thaw.lazy"))
+			lazy = VKCKPT_LAZY;
+		else if (!strncmp(argv[i], "thaw.lazy=", 10))
+			lazy = vk_lazy(argv[i] + 10);
+		else if (!strncmp(argv[i], "thaw.parent=", 12))
+			parent = argv[i] + 12;
+		else if (!strcmp(argv[i], "thaw.clone"))
+			clone = "";
+		else if (!strncmp(argv[i], "thaw.clone=", 11))
+			clone = argv[i] + 11;
 		else if (!strcmp(argv[i], "thaw.dry-run=json"))
 			dry = vk_json = 1;
 		else if (!strncmp(argv[i], "thaw.", 5) && strncmp(argv[i], "thaw.dry-run", 12) && strchr(argv[i], '='))
@@ -235,6 +275,11 @@ int um_vkckpt_thaw(int argc, char **argv)
 	c.overrides = list;
 	c.override_count = n;
 	c.dry_run = dry;
+	c.lazy = lazy;
+	c.parent_path = parent;
+	c.clone = clone;
+	if (clone)
+		c.vkernel.chain = 0;	/* that one is its brother's */
 	c.refusal = vk_refusal;
 	memset(&err, 0, sizeof(err));
 	if (vkckpt_thaw(&c, &ck, &err) < 0)
@@ -243,6 +288,8 @@ int um_vkckpt_thaw(int argc, char **argv)
 		vk_end(NULL, path);
 	/* From here on all static data are the captured kernel's. */
 	vk = ck;
+	if (lazy)
+		vk_say_eager(ck);
 	um_vkckpt_map_vmalloc();
 	um_vkckpt_times.exec = exec;
 	um_vkckpt_times.load = os_vkckpt_usecs() - began;

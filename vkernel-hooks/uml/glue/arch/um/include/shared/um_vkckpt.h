@@ -64,6 +64,12 @@ extern void um_vkckpt_generation(unsigned char out[16], unsigned long long *thaw
 extern int um_vkckpt_ask(int continues);	/* a guest process asks: 0 or -errno */
 extern const char *um_vkckpt_message(void);	/* of the last request that failed */
 
+/*
+ * After a lazy thaw: returns when these bytes of guest memory are in place. To be called before anybody but this process's own mapping of
+ * it (which waits by itself) may touch them: a hole of the file reads as zero there.
+ */
+extern void um_vkckpt_fill(int fd, unsigned long long offset, unsigned long len);
+extern int um_vkckpt_filling(void);		/* 1: guest memory is not complete yet */
 extern void *um_vkckpt_host_alloc(unsigned long bytes);
 /* Puts newfd under the number oldfd, which a restored structure knows. */
 extern int um_vkckpt_dup(int newfd, int oldfd);
@@ -75,6 +81,7 @@ extern void um_vkckpt_disks_end(void);
 
 /* Left by the thaw for the kernel side; valid from the resume on. */
 extern unsigned char um_vkckpt_entropy[64];		/* for the random number generator */
+extern char um_vkckpt_clone[64];			/* the name of a clone; "": none */
 extern int um_vkckpt_kicked;			/* a signal asked; set in a handler */
 extern int um_vkckpt_kick_fd;			/* one byte into it wakes the kernel; -1: not yet */
 extern char um_vkckpt_ubd_path[UM_VK_UBD][2][UM_VK_PATH];	/* overridden paths: "" none */
