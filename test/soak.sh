@@ -57,7 +57,7 @@ done
 echo "soak: $done_cycles suspends and thaws in $runs runs, every output equal to that of an undisturbed run"
 
 echo "== User Mode Linux"
-LIMIT=20000 CYCLES=$uml_cycles sh test/uml/run.sh cycles
+LIMIT=20000 CYCLES=$uml_cycles sh test/uml/run.sh cycles lazy
 LIMIT=20000 CYCLES=$((uml_cycles / 4)) sh test/uml/run.sh network
 LIMIT=20000 sh test/uml/run.sh test/uml/deep/*.sh
 
