@@ -1,10 +1,12 @@
 // The floor of a lazy thaw, a program of its own as minivk is one: execs, maps as much RAM from an uncompressed file, starts one guest
 // address space that makes one system call, and decodes the blocks of the image's hot set.
 //
-// usage: start IMAGE RAM, where the last kTail bytes of the file RAM are free for the guest's page tables and its two instructions
+// usage: start --forks COUNT: only fork, exit and wait of so many small processes
+//        start IMAGE RAM, where the last kTail bytes of the file RAM are free for the guest's page tables and its two instructions
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -92,6 +94,18 @@ void run_guest(char *ram, size_t bytes, int fd)
 		die("vmspace");
 }
 
+int fork_and_wait(int count)
+{
+	for (; count > 0; count--) {
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(0);
+		if (pid < 0 || waitpid(pid, nullptr, 0) != pid)
+			die("fork");
+	}
+	return 0;
+}
+
 }  // namespace
 
 int main(int argc, char **argv)
@@ -100,6 +114,8 @@ int main(int argc, char **argv)
 	int fd;
 	if (argc != 3)
 		return 2;
+	if (std::strcmp(argv[1], "--forks") == 0)
+		return fork_and_wait(std::atoi(argv[2]));
 	char *ram = map(argv[2], O_RDWR, PROT_READ | PROT_WRITE | PROT_EXEC, &bytes, &fd);
 	decode_hot(argv[1]);
 	run_guest(ram, bytes, fd);
