@@ -125,10 +125,8 @@ static void print_text(const ImageFile &first, const ImageFile &second, const Im
 static int run_diff(const Command &, const Arguments &arguments)
 {
 	ImageFile image[2];
-	Keys keys;
+	const Keys &keys = *arguments.keys;
 	std::string problem;
-	if (!keys.take(arguments, &problem))
-		return refuse("%s", problem.c_str());
 	for (size_t i = 0; i < 2; i++)
 		if (!image[i].open(arguments.operands[i], &problem, keys.table()))
 			return refuse("%s", problem.c_str());

@@ -461,10 +461,8 @@ int print_sealed(const Arguments &arguments, const vkckpt_f_header &header, cons
 int run_info(const Command &, const Arguments &arguments)
 {
 	ImageFile image;
-	Keys keys;
+	const Keys &keys = *arguments.keys;
 	std::string problem;
-	if (!keys.take(arguments, &problem))
-		return refuse("%s", problem.c_str());
 	vkckpt_f_header header;
 	vkckpt_f_key key;
 	if (!keys.opens() && vkckpt_image_peek(arguments.operands[0], &header, &key, nullptr) == 1)

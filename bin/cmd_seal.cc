@@ -2,67 +2,17 @@
 #include "bin/command.h"
 #include "bin/image_file.h"
 #include "bin/keys.h"
+#include "bin/new_file.h"
 #include "bin/progress.h"
 #include "bin/text.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 namespace tool {
 namespace {
-
-// NAME.part, exclusively made; it gets its name when it is on the disk, or goes.
-class NewFile {
-public:
-	explicit NewFile(std::string path) : path_(std::move(path)), part_(path_ + ".part") {}
-	NewFile(const NewFile &) = delete;
-	NewFile &operator=(const NewFile &) = delete;
-	~NewFile()
-	{
-		if (fd_ < 0)
-			return;
-		close(fd_);
-		unlink(part_.c_str());
-	}
-	bool open(std::string *problem)
-	{
-		fd_ = ::open(part_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (fd_ < 0)
-			*problem = printable(part_) + ": " + strerror(errno) + (errno == EEXIST ?
-			    "; a capture is writing this image, or died at it: remove the file if none is" : "") + " (IMAGE_IN_USE)";
-		return fd_ >= 0;
-	}
-	int fd() const { return fd_; }
-	bool commit(std::string *problem)
-	{
-		if (fsync(fd_) == 0 && rename(part_.c_str(), path_.c_str()) == 0) {
-			close(fd_);
-			fd_ = -1;
-			sync_folder();
-			return true;
-		}
-		*problem = printable(path_) + ": " + strerror(errno) + "; nothing was changed (IO_ERROR)";
-		return false;
-	}
-
-private:
-	void sync_folder() const
-	{
-		size_t slash = path_.rfind('/');
-		std::string folder = slash == path_.npos ? "." : slash ? path_.substr(0, slash) : "/";
-		int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd >= 0) {
-			fsync(fd);	// the file is whole under either name, whichever survives
-			close(fd);
-		}
-	}
-	std::string path_, part_;
-	int fd_ = -1;
-};
 
 struct Writing {
 	Progress progress;
@@ -91,7 +41,7 @@ int convert(const Arguments &arguments, const vkckpt_crypto *from, const vkckpt_
 	writing.progress.clear();
 	if (result < 0)
 		return refuse("%s", sentence_of(in, error).c_str());
-	if (!file.commit(&problem))
+	if (!file.keep(true, &problem))
 		return refuse("%s", problem.c_str());
 	if (!arguments.quiet)
 		printf("%s: %s\n", printable(out).c_str(), done);

@@ -32,10 +32,7 @@ static int run_verify(const Command &, const Arguments &arguments)
 	struct stat facts{};
 	if ((is_stdin ? fstat(STDIN_FILENO, &facts) : stat(path.c_str(), &facts)) != 0 || !S_ISREG(facts.st_mode))
 		facts.st_size = 0;
-	Keys keys;
-	std::string problem;
-	if (!keys.take(arguments, &problem))
-		return refuse("%s", problem.c_str());
+	const Keys &keys = *arguments.keys;
 	Reading reading{Progress(label), 0, static_cast<uint64_t>(facts.st_size)};
 	vkckpt_error error{};
 	int result = vkckpt_image_verify_with(is_stdin ? nullptr : path.c_str(), is_stdin ? STDIN_FILENO : -1, keys.table(), on_progress,

@@ -79,9 +79,8 @@ static void print_table(const ImageFile &image)
 static int run_vmspaces(const Command &, const Arguments &arguments)
 {
 	ImageFile image;
-	Keys keys;
 	std::string problem;
-	if (!keys.take(arguments, &problem) || !image.open(arguments.operands[0], &problem, keys.table()))
+	if (!image.open(arguments.operands[0], &problem, arguments.keys->table()))
 		return refuse("%s", problem.c_str());
 	if (arguments.json)
 		print_json(image);

@@ -16,6 +16,8 @@ constexpr int kMisuse = 2;	// the command line makes no sense
 
 constexpr int kNoPassphrase = -2, kAskPassphrase = -1;
 
+class Keys;
+
 struct Arguments {
 	bool json = false;
 	bool quiet = false;
@@ -28,6 +30,7 @@ struct Arguments {
 	unsigned timeout_s = 0;		// 0: none given
 	const char *key = nullptr, *seal_to = nullptr, *seal_key = nullptr, *signed_by = nullptr, *signature = nullptr;
 	int passphrase_fd = kNoPassphrase;	// -1: asked for on the terminal
+	const Keys *keys = nullptr;	// of a command that confines itself: taken before
 	std::string fields;
 	std::vector<const char *> operands;
 };

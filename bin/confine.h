@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+struct vkckpt_crypto;
+
 namespace tool {
 
 enum class Confine { kNot, kReading };	// of a command: kReading: its operands are images, and it writes nothing but its answer
@@ -20,8 +22,8 @@ struct Confinement {
 Confinement confine(const std::vector<std::string> &readable);
 // For a command that reads these images: also the images they descend from, their signatures, and the sidecars of their disks, become readable. Who names
 // those is the image, so that is found out by a child that is itself confined to the images known so far.
-// others: files that are to be readable as well, such as keys.
-Confinement confine_to_images(const std::vector<std::string> &images, const std::vector<std::string> &others = {});
+// crypto: what opens sealed ones, or null; others: files that are to be readable as well, such as a signature.
+Confinement confine_to_images(const std::vector<std::string> &images, const vkckpt_crypto *crypto, const std::vector<std::string> &others);
 // What confine would achieve on this host, in words, for vkckpt --version.
 std::string confinement_text();
 

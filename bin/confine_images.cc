@@ -23,11 +23,11 @@ constexpr size_t kMostText = 1 << 20;		// what a child may say
 constexpr unsigned kMostParents = 64;		// of one image, one behind the other
 
 // A line for the image's parent, then one for each disk: "p PATH" and "d PATH", each ended by a NUL.
-std::string names_in(const std::string &path)
+std::string names_in(const std::string &path, const vkckpt_crypto *crypto)
 {
 	ImageFile image;
 	std::string problem, text;
-	if (!image.open(path.c_str(), &problem))
+	if (!image.open(path.c_str(), &problem, crypto))
 		return "";
 	if (std::string parent = field(image.identity().parent_path); !parent.empty()) {
 		size_t slash = path.rfind('/');
@@ -40,7 +40,7 @@ std::string names_in(const std::string &path)
 }
 
 // names_in, by a child that can read the image and its known ancestors only. Empty when it dies of it.
-std::string ask_child(const std::string &path, const std::vector<std::string> &readable)
+std::string ask_child(const std::string &path, const vkckpt_crypto *crypto, const std::vector<std::string> &readable)
 {
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) != 0)
@@ -49,7 +49,7 @@ std::string ask_child(const std::string &path, const std::vector<std::string> &r
 	if (child == 0) {
 		close(ends[0]);
 		confine(readable);
-		std::string text = names_in(path);
+		std::string text = names_in(path, crypto);
 		for (size_t at = 0; at < text.size();) {
 			ssize_t n = write(ends[1], text.data() + at, text.size() - at);
 			if (n <= 0)
@@ -103,12 +103,19 @@ bool is_regular(const std::string &path)
 
 }  // namespace
 
-Confinement confine_to_images(const std::vector<std::string> &images, const std::vector<std::string> &others)
+Confinement confine_to_images(const std::vector<std::string> &images, const vkckpt_crypto *crypto, const std::vector<std::string> &others)
 {
-	std::vector<std::string> readable = images, sidecars;
+	std::vector<std::string> readable = others;
+	auto allow = [&](const std::string &image) {
+		readable.push_back(image);
+		readable.push_back(image + ".sig");
+	};
+	for (const std::string &image : images)
+		allow(image);
+	std::vector<std::string> sidecars;
 	for (std::string image : images)
 		for (unsigned n = 0; n < kMostParents && is_regular(image); n++) {
-			std::string text = ask_child(image, readable), parent;
+			std::string text = ask_child(image, crypto, readable), parent;
 			for (size_t at = 0, end; (end = text.find('\0', at)) != std::string::npos; at = end + 1) {
 				std::string name = text.substr(at + 1, end - at - 1);
 				if (text[at] == 'p' && is_image(name))
@@ -118,13 +125,10 @@ Confinement confine_to_images(const std::vector<std::string> &images, const std:
 			}
 			if (parent.empty() || std::find(readable.begin(), readable.end(), parent) != readable.end())
 				break;
-			readable.push_back(parent);
+			allow(parent);
 			image = parent;
 		}
-	for (size_t i = readable.size(); i > 0; i--)
-		readable.push_back(readable[i - 1] + ".sig");
 	readable.insert(readable.end(), sidecars.begin(), sidecars.end());
-	readable.insert(readable.end(), others.begin(), others.end());
 	return confine(readable);
 }
 

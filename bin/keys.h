@@ -20,6 +20,8 @@ public:
 	bool take(const Arguments &, std::string *problem);
 	// The same for sealing: --seal-to, --seal-key, and the passphrase, asked for twice.
 	bool take_for_sealing(const Arguments &, std::string *problem);
+	// What is made of an image that was opened is sealed as that was (not with a passphrase): table()->make_key, once it is open.
+	void keep() { if (sodium_) vkckpt_sodium_keep(sodium_.get()); }
 	const vkckpt_crypto *table() const { return sodium_ ? vkckpt_sodium_table(sodium_.get()) : nullptr; }
 	bool opens() const { return table() && table()->open_key; }
 

@@ -1,5 +1,6 @@
 // vkckpt: looks after running vkernels and their images. Manual: vkckpt(1).
 #include "bin/command.h"
+#include "bin/keys.h"
 
 #include <vkckpt/vkckpt.h>
 
@@ -135,16 +136,6 @@ static int take_option(const Command &command, int letter, Arguments *arguments)
 	return misuse(command, "%s: this option is not known here", command.name);
 }
 
-// Files that a command reads besides images.
-static std::vector<std::string> key_files(const Arguments &arguments)
-{
-	std::vector<std::string> files;
-	for (const char *file : {arguments.key, arguments.signed_by, arguments.signature})
-		if (file)
-			files.push_back(file);
-	return files;
-}
-
 // Now, because a confined process cannot open the terminal for writing: it then comes from a pipe.
 static bool ask_passphrase(Arguments *arguments)
 {
@@ -165,6 +156,22 @@ static bool ask_passphrase(Arguments *arguments)
 	close(ends[1]);
 	arguments->passphrase_fd = ends[0];
 	return true;
+}
+
+static int run_confined(const Command &command, Arguments *arguments)
+{
+	if (arguments->passphrase_fd == kAskPassphrase && !ask_passphrase(arguments))
+		return kNo;
+	Keys keys;
+	std::string problem;
+	if (!keys.take(*arguments, &problem))
+		return refuse("%s", problem.c_str());
+	arguments->keys = &keys;
+	std::vector<std::string> signature;
+	if (arguments->signature)
+		signature.push_back(arguments->signature);
+	confine_to_images({arguments->operands.begin(), arguments->operands.end()}, keys.table(), signature);
+	return command.run(command, *arguments);
 }
 
 static int run_command(const Command &command, int argc, char **argv)
@@ -192,11 +199,7 @@ static int run_command(const Command &command, int argc, char **argv)
 	for (const char *operand : arguments.operands)
 		if (*operand == '\0')
 			return misuse(command, "%s: an empty name", command.name);
-	if (command.confine == Confine::kReading && arguments.passphrase_fd == kAskPassphrase && !ask_passphrase(&arguments))
-		return kNo;
-	if (command.confine == Confine::kReading)
-		confine_to_images({arguments.operands.begin(), arguments.operands.end()}, key_files(arguments));
-	return command.run(command, arguments);
+	return command.confine == Confine::kReading ? run_confined(command, &arguments) : command.run(command, arguments);
 }
 
 static int run(int argc, char **argv)

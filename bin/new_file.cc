@@ -1,0 +1,77 @@
+// See new_file.h.
+#include "bin/new_file.h"
+#include "bin/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+namespace tool {
+
+static bool lock(int fd)
+{
+	struct flock all = {};
+	all.l_type = F_WRLCK;
+	return fcntl(fd, F_OFD_SETLK, &all) == 0;
+}
+
+NewFile::~NewFile()
+{
+	if (fd_ >= 0 && !kept_)
+		unlink(part_.c_str());
+	if (fd_ >= 0)
+		close(fd_);
+}
+
+// An unlocked one is left over from a process that died.
+bool NewFile::remove_leftover()
+{
+	int fd = ::open(part_.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT;
+	bool removed = lock(fd) && unlink(part_.c_str()) == 0;
+	int code = errno;
+	close(fd);
+	errno = code;
+	return removed;
+}
+
+bool NewFile::open(std::string *problem)
+{
+	for (int attempt = 0; attempt < 3; attempt++) {
+		fd_ = ::open(part_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd_ >= 0 && lock(fd_))
+			return true;
+		if (fd_ >= 0 || errno != EEXIST || !remove_leftover())
+			break;
+	}
+	*problem = printable(part_) + ": " + strerror(errno) + " (" + (errno == EAGAIN ? "IMAGE_IN_USE" : "PERMISSION") +
+	    "); name another place for the new image";
+	return false;
+}
+
+bool NewFile::keep(bool replace, std::string *problem)
+{
+	int result = fsync(fd_);
+	if (result == 0)
+		result = replace ? rename(part_.c_str(), path_.c_str()) :
+		    renameat2(AT_FDCWD, part_.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE);
+	if (result != 0) {
+		*problem = printable(path_) + ": " + strerror(errno) + " (IO_ERROR); nothing was replaced";
+		return false;
+	}
+	kept_ = true;
+	size_t slash = path_.rfind('/');
+	const std::string folder = slash == path_.npos ? "." : slash ? path_.substr(0, slash) : "/";
+	int dir = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool synced = dir >= 0 && fsync(dir) == 0;
+	if (dir >= 0)
+		close(dir);
+	if (!synced)
+		*problem = printable(folder) + ": " + strerror(errno) + " (IO_ERROR); the image is there but its name may not survive a power loss";
+	return synced;
+}
+
+}  // namespace tool
