@@ -1,9 +1,10 @@
-# libvkckpt: works with GNU make and with bmake. Variables a user sets: CC CXX OPT PREFIX DESTDIR.
+# libvkckpt: works with GNU make and with bmake. Variables a user sets: CC CXX OPT PREFIX DESTDIR JOBS.
 # The rule for every object and program is written by mk/rules.sh, because the two makes share no
 # pattern rules that cross folders; what is built from what stands there, in one table.
 
 OPT = -O2 -g
 PREFIX = /usr/local
+JOBS != nproc
 B = build
 
 WARN = -Wall -Wextra -Wshadow -Wno-missing-field-initializers
@@ -34,29 +35,29 @@ deps:
 	sh mk/deps.sh
 
 demo: deps
-	$(MAKE) all
+	$(MAKE) -j$(JOBS) all
 	sh examples/demo.sh
 
 play: deps
-	$(MAKE) all
+	$(MAKE) -j$(JOBS) all
 	sh examples/play.sh
 
 test: deps
-	$(MAKE) all tests
+	$(MAKE) -j$(JOBS) all tests
 	sh test/run.sh
 
 # Unit, fault and fuzz tests with the library under the compiler's checks of addresses and undefined behaviour. Only the library, the
 # cryptography's table and the fuzz targets are built anew.
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all
 test-asan: deps
-	$(MAKE) all tests
-	$(MAKE) B=build/asan OPT='-O1 -g -fno-omit-frame-pointer' CC='$(CC) $(ASAN)' CXX='$(CXX) $(ASAN)' checked
+	$(MAKE) -j$(JOBS) all tests
+	$(MAKE) -j$(JOBS) B=build/asan OPT='-O1 -g -fno-omit-frame-pointer' CC='$(CC) $(ASAN)' CXX='$(CXX) $(ASAN)' checked
 	sh test/checked.sh build/asan
 
 # FUZZ_INPUTS inputs for every target, or for TARGET alone: hours. What has run is remembered in build/fuzz-long.
 FUZZ_INPUTS = 10000000
 fuzz-long: deps
-	$(MAKE) build/test/fuzz/run
+	$(MAKE) -j$(JOBS) build/test/fuzz/run
 	sh test/fuzz/long.sh build/test/fuzz/run $(FUZZ_INPUTS) build/fuzz-long $(TARGET)
 
 # libFuzzer, FUZZ_SECONDS on every target or on TARGET alone.
@@ -65,38 +66,38 @@ TARGET =
 FUZZ = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 fuzz: deps
 	sh mk/deps.sh fuzz
-	$(MAKE) B=build/fuzz OPT='-O1 -g' CC='clang $(FUZZ)' CXX='clang++ $(FUZZ)' build/fuzz/test/fuzz/libfuzzer
+	$(MAKE) -j$(JOBS) B=build/fuzz OPT='-O1 -g' CC='clang $(FUZZ)' CXX='clang++ $(FUZZ)' build/fuzz/test/fuzz/libfuzzer
 	FUZZ_SECONDS=$(FUZZ_SECONDS) sh test/fuzz/libfuzzer.sh build/fuzz $(TARGET)
 
 # Speed side by side with peers: BENCH=quick for a look; bench-check holds bars and baseline, bench-baseline writes the latter anew.
 bench: uml uml-guest
-	$(MAKE) tests
+	$(MAKE) -j$(JOBS) tests
 	sh mk/deps.sh bench
 	sh test/bench/run.sh
 
 bench-check: uml uml-guest
-	$(MAKE) tests
+	$(MAKE) -j$(JOBS) tests
 	sh mk/deps.sh bench
 	sh test/bench/run.sh check
 
 bench-baseline: uml uml-guest
-	$(MAKE) tests
+	$(MAKE) -j$(JOBS) tests
 	sh mk/deps.sh bench
 	sh test/bench/run.sh baseline
 
 soak: deps
-	$(MAKE) all tests
+	$(MAKE) -j$(JOBS) all tests
 	$(MAKE) uml uml-guest
 	sh test/soak.sh
 
 # Every interleaving of three processes that suspend, thaw, boot, clone and discard, killed at any step; and power loss.
 explore: deps
-	$(MAKE) build/test/fault/run
+	$(MAKE) -j$(JOBS) build/test/fault/run
 	build/test/fault/run "[explorer],[.explore],[power]"
 
 # User Mode Linux with the library in it (vkernel-hooks/uml) and a Debian guest for it.
 uml: deps
-	$(MAKE) all
+	$(MAKE) -j$(JOBS) all
 	sh vkernel-hooks/uml/build.sh
 
 uml-guest:
@@ -113,12 +114,12 @@ test-uml: uml uml-guest
 
 # Not part of CI: for each a kernel of its own is built (minutes, once).
 test-uml-debug: uml-guest
-	$(MAKE) all
+	$(MAKE) -j$(JOBS) all
 	sh vkernel-hooks/uml/build.sh debug
 	UML_VARIANT=debug sh test/uml/run.sh test/uml/variants/debug.sh
 
 test-uml-vmap: uml-guest
-	$(MAKE) all
+	$(MAKE) -j$(JOBS) all
 	sh vkernel-hooks/uml/build.sh vmap
 	LIMIT=3600 UML_VARIANT=vmap sh test/uml/run.sh test/uml/variants/vmap.sh
 

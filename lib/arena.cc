@@ -22,7 +22,7 @@ size_t Arena::room(size_t bytes, size_t align)
 	return ((bytes + kAlign - 1) & ~(kAlign - 1)) + kGap + (align > kAlign ? align : 0);
 }
 
-// Huge pages where the host has them: a thaw waits for this. Without MADV_POPULATE_WRITE (Linux 5.14) every page is touched.
+// Huge pages where the host has them: a thaw waits for this. Without MADV_POPULATE_WRITE (Linux 5.14) every page is touched; what is in it stays.
 Status Arena::touch(uint8_t *at, size_t bytes)
 {
 	constexpr int kPopulateWrite = 23;
@@ -31,7 +31,7 @@ Status Arena::touch(uint8_t *at, size_t bytes)
 	if (r < 0 && r != -EINVAL && r != -EINTR && r != -EAGAIN)
 		return fail_host(static_cast<int>(-r), "memory", "the library's own", bytes);
 	for (size_t i = 0; r < 0 && i < bytes; i += 4096)
-		*const_cast<volatile uint8_t *>(at + i) = 0;
+		(void)__atomic_fetch_or(at + i, uint8_t{0}, __ATOMIC_RELAXED);
 	return success();
 }
 
@@ -39,7 +39,7 @@ Status Arena::map(size_t bytes, Prefault prefault)
 {
 	VK_CHECK(base_ == nullptr && bytes > 0);
 	bytes = (bytes + 4095) & ~size_t{4095};
-	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (prefault == Prefault::yes ? 0 : MAP_NORESERVE);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (prefault == Prefault::no ? MAP_NORESERVE : 0);
 	long at = sys_mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
 	if (at < 0)
 		return fail_host(static_cast<int>(-at), "memory", "the library's own", bytes);
@@ -51,10 +51,21 @@ Status Arena::map(size_t bytes, Prefault prefault)
 	base_ = reinterpret_cast<uint8_t *>(at);
 	size_ = bytes;
 	used_ = 0;
+	populated_ = prefault != Prefault::later;
 	// A core file is about the vkernel, not about our buffers; a refusal does not matter.
 	(void)sys_madvise(base_, size_, MADV_DONTDUMP);
 	ASAN_POISON_MEMORY_REGION(base_, size_);
 	return success();
+}
+
+Status Arena::populate()
+{
+	if (__atomic_load_n(&populated_, __ATOMIC_ACQUIRE))
+		return success();
+	Status s = touch(base_, size_);
+	if (s.ok())
+		__atomic_store_n(&populated_, 1u, __ATOMIC_RELEASE);
+	return s;
 }
 
 void Arena::release()

@@ -12,7 +12,7 @@
 
 namespace vk {
 
-enum class Prefault { no, yes };
+enum class Prefault { no, yes, later };
 
 class Arena {
 public:
@@ -20,8 +20,10 @@ public:
 	// What a take of this many bytes costs.
 	static size_t room(size_t bytes, size_t align = kAlign);
 
-	// Prefault::yes: every page is there when it returns, so that a capture meets no page fault and no shortage.
+	// Prefault::yes: every page is there when it returns, so that a capture meets no page fault and no shortage. later: when populate does.
 	Status map(size_t bytes, Prefault);
+	// QUIET, or a thread of the library's; several may. What was taken stays as it is. Does nothing when it was done.
+	Status populate();
 	void release();
 
 	// Zeroed memory (nothing is taken twice). align: a power of two, 64 or more.
@@ -40,6 +42,7 @@ private:
 	uint8_t *base_ = nullptr;
 	size_t size_ = 0;
 	size_t used_ = 0;
+	uint32_t populated_ = 0;
 };
 
 }  // namespace vk

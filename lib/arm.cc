@@ -246,8 +246,8 @@ uint64_t chunk_count(const ImageShape &shape)
 	return first_chunks(shape, first);
 }
 
-// Mirrors take_memory line by line; the arena traps if they differ.
-size_t memory_bytes(const struct vkckpt_config &c, const ImageShape &shape, unsigned workers)
+// own_bytes and bulk_bytes mirror take_own and take_bulk line by line; the arena traps if they differ.
+size_t own_bytes(const struct vkckpt_config &c, unsigned workers)
 {
 	size_t bytes = Arena::room(sizeof(struct vkckpt), 4096) + Arena::room(4096, 4096);
 	bytes += Arena::room(c.segment_count * sizeof(struct vkckpt_segment));
@@ -255,11 +255,16 @@ size_t memory_bytes(const struct vkckpt_config &c, const ImageShape &shape, unsi
 	bytes += Arena::room(c.secret_count * sizeof(struct vkckpt_secret));
 	bytes += Arena::room(c.device_count * sizeof(struct vkckpt_device)) + c.device_count * Arena::room(64);
 	bytes += Arena::room(c.vcpu_count * sizeof(Vcpu)) + c.vcpu_count * Arena::room(kGuardBytes + kVcpuStackBytes, 4096);
-	bytes += Arena::room(kGuardBytes + kCaptureStackBytes, 4096) + 2 * Arena::room(kPlanFrames);
+	bytes += Arena::room(kGuardBytes + kCaptureStackBytes, 4096);
 	bytes += Arena::room((c.device_count + 1) * sizeof(DiskStep)) + Arena::room(VKCKPT_MAX_RECORD, 4096);
-	bytes += HotSet::arena_bytes(c.segments, c.segment_count);
-	bytes += Watch::arena_bytes() + Crew::arena_bytes(workers) + Arena::room(workers * sizeof(GroupBuilder));
-	bytes += (workers - 1) * GroupBuilder::arena_bytes() + Arena::room(workers * size_t{VKCKPT_CHUNK}, 4096);
+	return bytes + Watch::arena_bytes() + Crew::arena_bytes(workers);
+}
+
+size_t bulk_bytes(const struct vkckpt_config &c, const ImageShape &shape, unsigned workers)
+{
+	size_t bytes = 2 * Arena::room(kPlanFrames) + HotSet::arena_bytes(c.segments, c.segment_count);
+	bytes += Arena::room(workers * sizeof(GroupBuilder)) + (workers - 1) * GroupBuilder::arena_bytes();
+	bytes += Arena::room(workers * size_t{VKCKPT_CHUNK}, 4096);
 	bytes += chain_limit(c) != 0 ? lineage_arena_bytes(shape) : 0;
 	return bytes + ram_cost_bytes(shape);
 }
@@ -279,7 +284,7 @@ uint8_t *take_stack(Arena &arena, size_t bytes)
 	return base + kGuardBytes + bytes;
 }
 
-void take_memory(struct vkckpt &ck, const struct vkckpt_config &c, const ImageShape &shape, unsigned workers)
+void take_own(struct vkckpt &ck, const struct vkckpt_config &c, unsigned workers)
 {
 	Arena &arena = ck.arena;
 	ck.segments = arena.take_array<struct vkckpt_segment>(c.segment_count);
@@ -302,15 +307,20 @@ void take_memory(struct vkckpt &ck, const struct vkckpt_config &c, const ImageSh
 		ck.vcpus[i].stack_top = take_stack(arena, kVcpuStackBytes);
 	}
 	ck.capture_stack_top = take_stack(arena, kCaptureStackBytes);
-	ck.frame_state = static_cast<uint8_t *>(arena.take(kPlanFrames));
-	ck.frame_class = static_cast<uint8_t *>(arena.take(kPlanFrames));
 	ck.disk_steps = arena.take_array<DiskStep>(c.device_count + 1);
 	ck.record = static_cast<uint8_t *>(arena.take(VKCKPT_MAX_RECORD, 4096));
+	ck.watch.init(arena);
+	ck.crew.init(arena, workers);
+}
+
+void take_bulk(struct vkckpt &ck, const struct vkckpt_config &c, const ImageShape &shape, unsigned workers)
+{
+	Arena &arena = ck.bulk;
+	ck.frame_state = static_cast<uint8_t *>(arena.take(kPlanFrames));
+	ck.frame_class = static_cast<uint8_t *>(arena.take(kPlanFrames));
 	ck.hot.init(arena, c.segments, c.segment_count);
 	walk_scratch_init(ck.walk, arena, largest_segment(shape));
 	ck.writer.init(arena, shape);
-	ck.watch.init(arena);
-	ck.crew.init(arena, workers);
 	ck.builders = arena.take_array<GroupBuilder>(workers);
 	for (unsigned i = 0; i < workers - 1; i++)
 		(new (&ck.builders[i]) GroupBuilder())->init(arena);
@@ -485,7 +495,7 @@ void reserve_again(struct vkckpt &ck)
 	entry.warning_reason = s.reason;
 }
 
-Status context_make(const struct vkckpt_config &given, const Birth &birth, struct vkckpt **out)
+Status context_make(const struct vkckpt_config &given, const Birth &birth, Prefault bulk, struct vkckpt **out)
 {
 	if (given.size != sizeof given && given.size != offsetof(struct vkckpt_config, chain) &&
 	    given.size != offsetof(struct vkckpt_config, crypto) && given.size != offsetof(struct vkckpt_config, workers))
@@ -496,12 +506,16 @@ Status context_make(const struct vkckpt_config &given, const Birth &birth, struc
 	ImageShape shape = shape_of(config);
 	unsigned workers = Crew::workers_for(config.workers);
 	Arena arena;
-	VK_TRY(arena.map(memory_bytes(config, shape, workers), Prefault::yes));
+	VK_TRY(arena.map(own_bytes(config, workers), Prefault::yes));
 	struct vkckpt *ck = new (arena.take(sizeof(struct vkckpt), 4096)) struct vkckpt();
 	ck->arena = arena;
 	void *page = ck->arena.take(4096, 4096);
-	take_memory(*ck, config, shape, workers);
-	Status s = copy_config(*ck, config, birth);
+	take_own(*ck, config, workers);
+	Status s = ck->bulk.map(bulk_bytes(config, shape, workers), bulk);
+	if (s.ok())
+		take_bulk(*ck, config, shape, workers);
+	if (s.ok())
+		s = copy_config(*ck, config, birth);
 	if (s.ok() && config.crypto && config.crypto->make_key)
 		s = ck->writer.seal_with(*config.crypto);
 	if (s.ok() && config.parent_path)
@@ -541,6 +555,7 @@ void context_destroy(struct vkckpt *ck)
 		sys_unlink(path);
 	}
 	ck->writer.release();
+	ck->bulk.release();
 	Arena arena = ck->arena;	// the context itself lies in it
 	arena.release();
 }
@@ -562,7 +577,7 @@ VK_EXPORT int vkckpt_arm(const struct vkckpt_config *config, struct vkckpt **out
 		s = uuid_make(&birth.generation);
 	struct vkckpt *ck = nullptr;
 	if (s.ok())
-		s = context_make(*config, birth, &ck);
+		s = context_make(*config, birth, Prefault::yes, &ck);
 	if (!s.ok())
 		return report(s, err);
 	*out = ck;

@@ -114,7 +114,9 @@ Status capture(struct vkckpt &ck)
 {
 	ImageFile file;
 	ck.fill_held = ck.fill && ck.fill->hold();
-	Status s = image_file_open(ck, file);
+	Status s = ck.bulk.populate();
+	if (s.ok())
+		s = image_file_open(ck, file);
 	if (s.ok())
 		s = disks_freeze(ck, file);
 	if (s.ok())

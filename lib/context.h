@@ -88,7 +88,8 @@ struct vkckpt {
 	struct vkckpt_times times;		// of this request, and of the thaw that this run began with
 
 	// what arm was told
-	vk::Arena arena;
+	vk::Arena arena;			// this object, and what is needed at once
+	vk::Arena bulk;				// what only a capture needs, and grows with RAM
 	struct vkckpt_config config;		// its pointers point into the arena, but for classes
 	struct vkckpt_hooks hooks;		// a copy; what the caller's table was too short for is null
 	char name[64], program[64];
@@ -131,14 +132,15 @@ struct vkckpt {
 namespace vk {
 
 // ARM or THAW, all that can fail: checks and copies *config, maps the arena, makes the (unpublished) entry of the run directory.
-Status context_make(const struct vkckpt_config &config, const Birth &birth, struct vkckpt **out);
+// bulk: when the memory of captures is populated.
+Status context_make(const struct vkckpt_config &config, const Birth &birth, Prefault bulk, struct vkckpt **out);
 // Cannot fail: publishes, installs the handlers, unblocks the signals in this thread.
 void context_publish(struct vkckpt &);
 void context_destroy(struct vkckpt *);
 
 // A vkernel's or a device's name as arm takes it.
 bool is_name(const char *text);
-// Bytes of the arena that depend on how much RAM there is.
+// Bytes of the bulk that depend on how much RAM there is.
 uint64_t ram_cost_bytes(const ImageShape &);
 // The vkernel has declared that its RAM and regions may lie there (config.places).
 bool place_allowed(const struct vkckpt_config &, uint64_t address, uint64_t bytes);

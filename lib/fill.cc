@@ -63,8 +63,9 @@ Status Fill::start()
 }
 
 // A filler that cannot be made costs time only: what is touched still comes.
-void Fill::go()
+void Fill::go(Arena *later)
 {
+	__atomic_store_n(&later_, later, __ATOMIC_RELEASE);
 	if (left_.load() == 0)
 		return wake_all();
 	while (!plan_.on_demand && 1 + behind_ < thread_room_ && start_thread(threads_[1 + behind_], fill_behind).ok())
@@ -116,8 +117,11 @@ void Fill::serve_faults(void *arg)
 		for (long i = 0; i < count; i++)
 			fill.serve(thread, address[i]);
 	}
-	if (!fill.ending_.load())
-		fill.finish();
+	if (fill.ending_.load())
+		return;
+	fill.finish();
+	if (Arena *later = __atomic_load_n(&fill.later_, __ATOMIC_ACQUIRE))
+		(void)later->populate();		// if there is not enough memory, the capture that needs it says so
 }
 
 void Fill::serve(Thread &thread, uint64_t address)

@@ -37,7 +37,8 @@ public:
 	Status load_first();
 	// THAW. From now on a missing frame is brought when it is touched; and, behind that, everything else, once go() was called.
 	Status start();
-	void go();
+	// Once everything is in, the serving thread populates `later`, which must stay until end().
+	void go(Arena *later);
 	// Where the fill tells how far it is. Before go.
 	void watch(struct vkckpt_run_entry *entry);
 	// Ends the threads; RAM that is not complete becomes inaccessible, so that nobody reads zeros for what was there. Frees the fill.
@@ -111,6 +112,7 @@ private:
 	uint64_t total_frames_ = 0;
 	Atomic<uint64_t> done_frames_, left_;	// left_: chunks that are not kThere
 	struct vkckpt_run_entry *entry_ = nullptr;
+	Arena *later_ = nullptr;
 
 	unsigned behind_ = 0;			// threads that fill from behind: threads_[1 ..]
 	Thread *threads_ = nullptr;		// [0] serves faults

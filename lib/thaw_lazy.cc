@@ -85,7 +85,7 @@ void thaw_tell_fill(Thaw &t)
 	entry.thaw_ready_ns = sys_clock_ns(CLOCK_MONOTONIC);
 	if (t.fill) {
 		t.fill->watch(&entry);
-		return t.fill->go();
+		return t.fill->go(&t.ck->bulk);
 	}
 	entry.thaw_full_ns = t.loaded_ns;
 	entry.fill_reason = t.ck->not_lazy.reason;

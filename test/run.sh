@@ -8,7 +8,8 @@ B=build
 [ $# -gt 0 ] || set -- unit fault fuzz abi vmspace man e2e user
 results=$(mktemp) || exit 1
 log=$(mktemp) || exit 1
-trap 'rm -f "$results" "$log"' EXIT
+failed=$(mktemp) || exit 1
+trap 'rm -f "$results" "$log" "$failed"' EXIT
 export TEST_RESULT="$results"
 status=0
 
@@ -16,8 +17,10 @@ status=0
 one() {
 	name=$1; shift
 	echo "== $name"
-	if "$@"; then echo "$name 1 0 0" >>"$results"; else echo "$name 0 1 0" >>"$results"; echo "repeat: $*"; fi
+	if "$@"; then echo "$name 1 0 0" >>"$results"; else echo "$name 0 1 0" >>"$results"; echo "repeat: $*" | tee -a "$failed"; fi
 }
+# failures: what the log says of every failed check, once more at the end of the run
+failures() { grep -E -A 5 'FAILED:$|^repeat:' "$log" >>"$failed"; }
 # catch PROGRAM: a Catch2 program; it writes its own counts, dying without them is a failure
 catch() {
 	echo "== $1"
@@ -26,8 +29,8 @@ catch() {
 	rc=$?
 	# compact on success: only what was skipped and the last lines
 	if [ $rc -eq 0 ]; then grep '^skipped:' "$log"; tail -n 3 "$log"; else cat "$log"; fi
-	[ "$(wc -l <"$results")" -gt "$before" ] || { echo "$1 ended with status $rc and no result"; echo "$1 0 1 0" >>"$results"; }
-	[ $rc -eq 0 ] || status=1
+	[ "$(wc -l <"$results")" -gt "$before" ] || { echo "$1 ended with status $rc and no result" | tee -a "$failed"; echo "$1 0 1 0" >>"$results"; }
+	[ $rc -eq 0 ] || { failures; status=1; }
 }
 
 # The e2e programs use paths below the current folder, so a copy that anyone can read serves the ordinary user.
@@ -52,7 +55,7 @@ as_user() {
 		env HOME="$copy" TMPDIR="$copy" TEST_RESULT="$copy/result" XDG_RUNTIME_DIR= \
 		build/test/e2e/run "~[crash]" >"$log" 2>&1)
 	rc=$?
-	if [ $rc -eq 0 ]; then grep '^skipped:' "$log"; tail -n 3 "$log"; else cat "$log"; status=1; fi
+	if [ $rc -eq 0 ]; then grep '^skipped:' "$log"; tail -n 3 "$log"; else cat "$log"; failures; status=1; fi
 	if [ -s "$copy/result" ]; then cat "$copy/result" >>"$results"; else echo "user 0 1 0" >>"$results"; fi
 	rm -rf "$copy"
 }
@@ -68,5 +71,10 @@ for suite in "$@"; do
 done
 
 echo
+if [ -s "$failed" ]; then
+	echo "what failed:"
+	cat "$failed"
+	echo
+fi
 awk '{ p += $2; f += $3; s += $4 } END { printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0 || p == 0 }' "$results" || status=1
 exit $status

@@ -140,7 +140,7 @@ struct vkckpt_config Machine::config()
 	return c;
 }
 
-int Machine::arm() { return vk::report(vk::context_make(config(), {}, &ck_), &err); }
+int Machine::arm() { return vk::report(vk::context_make(config(), {}, vk::Prefault::yes, &ck_), &err); }
 
 int Machine::capture(uint32_t action, const char *image)
 {

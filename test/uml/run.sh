@@ -19,7 +19,7 @@ guard=
 trap 'rm -rf "$temporary"' EXIT
 trap '[ -z "$guard" ] || { kill "$guard"; wait "$guard"; }; echo "interrupted"; exit 130' INT TERM HUP
 export TMPDIR="$temporary"
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 failures=
 for t in "$@"; do
 	case $t in *.sh) ;; *) t=test/uml/$t.sh ;; esac
 	[ "$t" = test/uml/run.sh ] && continue
@@ -35,10 +35,15 @@ for t in "$@"; do
 	case $rc in
 	0) passed=$((passed + 1)); echo "ok       $name ($took s)  $(grep -a '^note: ' "build/test/uml/$name.log" | sed 's/^note: //' | tr '\n' ' ')" ;;
 	77) skipped=$((skipped + 1)); echo "skipped  $name: $(tail -n 1 "build/test/uml/$name.log")" ;;
-	*) failed=$((failed + 1)); echo "FAIL     $name ($took s, status $rc); the end of build/test/uml/$name.log:"
+	*) failed=$((failed + 1)) failures="$failures $name"; echo "FAIL     $name ($took s, status $rc); the end of build/test/uml/$name.log:"
 		tail -n 25 "build/test/uml/$name.log" | cut -c1-300 | sed 's/^/    /'
 		echo "    repeat: test/uml/run.sh $t" ;;
 	esac
+done
+# what failed once more, briefly: the end of a long run is what is read
+for name in $failures; do
+	echo "failed: $name"
+	tail -n 6 "build/test/uml/$name.log" | cut -c1-200 | sed 's/^/    /'
 done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]
