@@ -18,6 +18,8 @@ namespace vk {
 namespace {
 
 constexpr const char *kWhere = "disk: sidecar";
+constexpr int kAttempts = 16;
+constexpr uint64_t kDeadHolderWait = 60'000'000;	// ns, between two attempts
 
 struct vkckpt_digest digest_of_sidecar(const struct vkckpt_f_sidecar &s)
 {
@@ -28,6 +30,16 @@ uint64_t holder_of(int fd)
 {
 	struct vkckpt_f_sidecar s;
 	return pread_all(fd, &s, sizeof s, 0) == (long)sizeof s && sidecar_valid(s) ? s.holder_pid : 0;
+}
+
+// The holder is dead, and yet the lock is held: a process that it was making has a copy of its descriptors until it is made, or has
+// not ended yet. That passes, so it is waited for a little.
+bool passes(uint64_t holder)
+{
+	if (holder == 0 || sys_kill((long)holder, 0) != -ESRCH)
+		return false;
+	sys_nanosleep(kDeadHolderWait);
+	return true;
 }
 
 Status read_locked(const char *path, SidecarFile *out)
@@ -86,7 +98,7 @@ Status sidecar_lock(const char *disk_path, Missing missing, SidecarFile *out, Lo
 {
 	char path[VKCKPT_MAX_PATH + 32];
 	sidecar_path(disk_path, path, sizeof path);
-	for (int attempt = 0; attempt < 16; attempt++) {
+	for (int attempt = 0; attempt < kAttempts; attempt++) {
 		int access = lone == Lone::yes ? O_RDWR : O_RDONLY;
 		long fd = sys_open(path, access | O_NOFOLLOW | O_NONBLOCK | (missing == Missing::create ? O_CREAT : 0), 0600);
 		if (fd == -ENOENT && missing == Missing::refuse)
@@ -107,7 +119,7 @@ Status sidecar_lock(const char *disk_path, Missing missing, SidecarFile *out, Lo
 		bool still = names_file(path, out->fd);
 		sys_close(out->fd);
 		out->fd = -1;
-		if (r == -EAGAIN && still)
+		if (r == -EAGAIN && still && !passes(holder))
 			return fail(EBUSY, VKCKPT_R_DISK_IN_USE, kWhere, path, holder);
 		if (r < 0 && r != -EAGAIN)
 			return fail_host((int)-r, kWhere, path);

@@ -344,6 +344,7 @@ bool other_call(long number, const long *a, long *result)
 	auto inside = [](long at) { return (uint64_t)at - window.start < window.bytes; };
 	switch (number) {
 	case SYS_getpid: *result = world->process; return true;
+	case SYS_kill: *result = 0; return true;	// who holds a lock here is alive
 	case SYS_getrandom: *result = random_bytes(reinterpret_cast<uint8_t *>(a[0]), (size_t)a[1]); return true;
 	case SYS_memfd_create: *result = kRamFd; return true;
 	case SYS_mmap: *result = inside(a[0]) ? a[0] : map_memory(a); return true;

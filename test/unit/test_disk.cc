@@ -79,6 +79,43 @@ TEST_CASE("a boot locks the disk and an orderly end sets it free")
 	CHECK(inspect(path).epoch == 4);
 }
 
+TEST_CASE("what a dead holder left of its lock is waited for, a little")
+{
+	TempDir dir;
+	std::string path = dir / "disk";
+	int ends[2];
+	REQUIRE(pipe(ends) == 0);
+	const pid_t holder = fork();
+	if (holder == 0) {
+		Disk a(path);
+		if (a.boot(path) != 0)
+			_exit(1);
+		if (fork() != 0)
+			_exit(0);
+		char word;		// the first byte begins the wait, the end of the pipe cuts it short
+		close(ends[1]);
+		if (read(ends[0], &word, 1) == 1)
+			usleep(150000);
+		_exit(0);
+	}
+	int status = -1;
+	REQUIRE(waitpid(holder, &status, 0) == holder);
+	REQUIRE(status == 0);
+	Disk b(path);
+	SECTION("it passes")
+	{
+		REQUIRE(write(ends[1], "g", 1) == 1);
+		CHECK(b.boot(path) == 0);
+	}
+	SECTION("it stays")
+	{
+		CHECK(b.boot(path) == -EBUSY);
+		CHECK(reason(b.err) == "DISK_IN_USE");
+	}
+	close(ends[1]);
+	close(ends[0]);
+}
+
 TEST_CASE("a disk has one sidecar, whatever link leads to it")
 {
 	TempDir dir;
