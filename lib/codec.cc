@@ -1,10 +1,9 @@
-// Encoding of frames. See codec.h. QUIET and THAW; nothing here allocates or calls the host.
+// Zero detection, decoding, gathering of frames. See codec.h, and lz4_encode.cc for encoding. QUIET and THAW; nothing here allocates or calls the host.
 #include "lib/codec.h"
 
 // The prelinked LZ4 (mk/lz4.sh): renamed, so that a kernel with an LZ4 of its own can link us. Declared here, because lz4.h has only
 // the original names.
 extern "C" {
-int vkckpt_lz4_compress_fast_extState(void *state, const char *source, char *out, int source_bytes, int room, int acceleration);
 int vkckpt_lz4_decompress_safe(const char *source, char *out, int source_bytes, int room);
 }
 
@@ -36,13 +35,6 @@ bool is_zero(const void *memory, size_t bytes)
 		if (!line_is_zero(at))
 			return false;
 	return true;
-}
-
-size_t lz4_encode(void *state, const void *source, size_t source_bytes, void *out, size_t room)
-{
-	int stored = vkckpt_lz4_compress_fast_extState(state, static_cast<const char *>(source), static_cast<char *>(out),
-	    static_cast<int>(source_bytes), static_cast<int>(room), kLz4Acceleration);
-	return stored > 0 ? static_cast<size_t>(stored) : 0;
 }
 
 bool lz4_decode(const void *stored, size_t stored_bytes, void *out, size_t out_bytes)

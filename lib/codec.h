@@ -9,15 +9,15 @@
 
 namespace vk {
 
-constexpr size_t kLz4StateBytes = 16416;	// LZ4_sizeofState() of liblz4 1.9 (16 KiB table and header), checked by a test
-constexpr int kLz4Acceleration = 1;
+constexpr size_t kLz4StateBytes = 64 << 10;
+constexpr uint32_t kLz4Quick = 1, kLz4Small = 2;	// levels: the second takes 1.1 times as long and gives 1.6 % less
 
 // All zero? bytes is a multiple of 64. Stops at the first line that is not.
 bool is_zero(const void *memory, size_t bytes);
 
-// One LZ4 block from source_bytes to at most room bytes: its size, or 0 when it does not fit (then the frames are stored raw).
-// state: kLz4StateBytes, 8-byte aligned.
-size_t lz4_encode(void *state, const void *source, size_t source_bytes, void *out, size_t room);
+// One LZ4 block from source_bytes (a chunk at most) to at most room bytes: its size, or 0 when it does not fit (then the frames are stored
+// raw). state: kLz4StateBytes, 8-byte aligned. The same bytes at the same level give the same block.
+size_t lz4_encode(void *state, const void *source, size_t source_bytes, void *out, size_t room, uint32_t level);
 // Exactly out_bytes, or false: damaged. Never writes behind out_bytes, never reads behind stored_bytes.
 bool lz4_decode(const void *stored, size_t stored_bytes, void *out, size_t out_bytes);
 

@@ -147,7 +147,7 @@ void GroupBuilder::add_stored(const ChunkSource &source, uint16_t mask)
 	}
 	size_t bytes = mask_count(mask) * size_t{VKCKPT_FRAME};
 	size_t start = begin_stored(bytes);
-	size_t stored = codec_ == VKCKPT_CODEC_LZ4 ? lz4_encode(lz4_state_, frames, bytes, data_ + start, bytes - 1) : 0;
+	size_t stored = codec_ == VKCKPT_CODEC_LZ4 ? lz4_encode(lz4_state_, frames, bytes, data_ + start, bytes - 1, level_) : 0;
 	struct vkckpt_f_chunk &chunk = descriptor(source, mask, stored ? VKCKPT_CODEC_LZ4 : VKCKPT_CODEC_RAW);
 	if (stored == 0) {
 		__builtin_memcpy(data_ + start, frames, bytes);

@@ -7,6 +7,7 @@
 #include <vkckpt/format.h>
 
 #include "lib/arena.h"
+#include "lib/codec.h"
 #include "lib/seal.h"
 
 namespace vk {
@@ -34,6 +35,7 @@ public:
 	void init(Arena &);
 	void clear();
 	void set_codec(uint8_t codec) { codec_ = codec; }	// VKCKPT_CODEC_LZ4 (at first) or _RAW
+	void set_level(uint32_t level) { level_ = level; }	// of LZ4: kLz4Quick (at first) or kLz4Small; also between two chunks
 	void set_seal(const Seal *seal) { seal_ = seal; }	// null (at first): what is stored is not encrypted
 	// For an image with FEATURE_INCREMENTAL: descriptors get content hashes, and frames that `hashes` knows become PARENT. null: neither.
 	void set_content(bool wanted, ParentHashes *hashes) { content_ = wanted, hashes_ = hashes; }
@@ -67,6 +69,7 @@ private:
 	uint8_t *scratch_ = nullptr;		// frames of a mask with gaps, packed
 	void *lz4_state_ = nullptr;
 	uint8_t codec_ = VKCKPT_CODEC_LZ4;
+	uint32_t level_ = kLz4Quick;
 	const Seal *seal_ = nullptr;
 	Status failure_;			// of the seal; the group is not to be written then
 	bool complete_ = false;

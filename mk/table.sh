@@ -1,7 +1,7 @@
 # What is built from what. Sourced by mk/rules.sh.
 
-# --- lib/: the library. LZ4 enters as one prelinked object whose only visible names are the *_extState
-# functions and the decoder; its malloc paths trap (lib/lz4_traps.S).
+# --- lib/: the library. LZ4's decoder enters as one prelinked object whose only visible names are those of lib/lz4.keep; its malloc
+# paths trap (lib/lz4_traps.S).
 if [ -f lib/lz4_traps.S ]; then
 	objects LIB_CXXFLAGS lib/*.cc lib/*.S
 	lib_objs=$(echo " $objs " | sed "s| $B/lib/lz4_traps.o||")

@@ -81,17 +81,13 @@ TEST_CASE("one set bit anywhere is not zero", "[codec]")
 	REQUIRE(!vk::is_zero(frame, 128));
 }
 
-TEST_CASE("the state of the distribution's LZ4 is as large as we think", "[codec]")
-{
-	REQUIRE(static_cast<size_t>(LZ4_sizeofState()) <= vk::kLz4StateBytes);
-}
-
 TEST_CASE("LZ4 blocks are LZ4's own, both ways", "[codec]")
 {
+	const uint32_t level = GENERATE(vk::kLz4Quick, vk::kLz4Small);
 	std::vector<uint8_t> in(65536), out(65536), back(65536);
 	for (size_t i = 0; i < in.size(); i++)
 		in[i] = static_cast<uint8_t>(i / 7 % 50);
-	size_t stored = vk::lz4_encode(state, in.data(), in.size(), out.data(), out.size());
+	size_t stored = vk::lz4_encode(state, in.data(), in.size(), out.data(), out.size(), level);
 	REQUIRE(stored > 0);
 	REQUIRE(LZ4_decompress_safe(reinterpret_cast<char *>(out.data()), reinterpret_cast<char *>(back.data()), static_cast<int>(stored),
 		    65536) == 65536);
@@ -105,13 +101,76 @@ TEST_CASE("LZ4 blocks are LZ4's own, both ways", "[codec]")
 	REQUIRE(!vk::lz4_decode(out.data(), 0, back.data(), back.size()));
 }
 
+// Bytes with matches of all lengths and distances, literals between them, and noise: `kind' says how much of each.
+std::vector<uint8_t> mixture(std::mt19937_64 &random, size_t bytes, unsigned kind)
+{
+	std::vector<uint8_t> out;
+	while (out.size() < bytes) {
+		size_t count = 1 + random() % (random() % 4 ? 20 : 700);
+		if (out.empty() || random() % 8 < kind) {
+			for (; count > 0; count--)
+				out.push_back(static_cast<uint8_t>(kind == 1 ? random() % 3 : random()));
+		} else {
+			for (size_t from = random() % out.size(); count > 0; count--)
+				out.push_back(out[from++]);
+		}
+	}
+	out.resize(bytes);
+	return out;
+}
+
+TEST_CASE("the encoder gives what LZ4 decodes, for every kind of block, and stays within its room", "[codec]")
+{
+	std::mt19937_64 random(4);
+	for (int round = 0; round < 6000; round++) {
+		const size_t bytes = round < 64 ? static_cast<size_t>(round) + 1 : round % 7 == 0 ? 65536 : 1 + random() % 8192;
+		const std::vector<uint8_t> in = mixture(random, bytes, static_cast<unsigned>(round % 8));
+		const uint32_t level = round & 8 ? vk::kLz4Small : vk::kLz4Quick;
+		std::vector<uint8_t> out(bytes + bytes / 255 + 64, 0xee), back(bytes);
+		const size_t stored = vk::lz4_encode(state, in.data(), bytes, out.data(), out.size(), level);
+		INFO("round " << round << ", " << bytes << " bytes");
+		REQUIRE(stored > 0);
+		REQUIRE(LZ4_decompress_safe(reinterpret_cast<char *>(out.data()), reinterpret_cast<char *>(back.data()),
+			    static_cast<int>(stored), static_cast<int>(bytes)) == static_cast<int>(bytes));
+		REQUIRE(back == in);
+		// Whatever room there is: the same block, or none, and nothing behind it.
+		const size_t room = random() % (stored + 40);
+		std::vector<uint8_t> small(room + 64, 0xee);
+		const size_t again = vk::lz4_encode(state, in.data(), bytes, small.data(), room, level);
+		REQUIRE((again == 0 || (again == stored && room >= stored)));
+		REQUIRE((again == 0 || std::memcmp(small.data(), out.data(), stored) == 0));
+		for (size_t i = room; i < small.size(); i++)
+			if (small[i] != 0xee)
+				FAIL("byte " << i << " of a room of " << room << " was written");
+	}
+}
+
+TEST_CASE("blocks are not larger than those of the distribution's LZ4, at the second level smaller", "[codec]")
+{
+	std::vector<char> lz4(static_cast<size_t>(LZ4_sizeofState()));
+	std::vector<uint8_t> in(65536), out(65536 + 512);
+	FILE *self = fopen("/proc/self/exe", "r");
+	size_t theirs = 0, quick = 0, small = 0;
+	for (int i = 0; i < 32 && fread(in.data(), 1, in.size(), self) == in.size(); i++) {
+		theirs += static_cast<size_t>(LZ4_compress_fast_extState(lz4.data(), reinterpret_cast<char *>(in.data()),
+		    reinterpret_cast<char *>(out.data()), 65536, static_cast<int>(out.size()), 1));
+		quick += vk::lz4_encode(state, in.data(), in.size(), out.data(), out.size(), vk::kLz4Quick);
+		small += vk::lz4_encode(state, in.data(), in.size(), out.data(), out.size(), vk::kLz4Small);
+	}
+	fclose(self);
+	REQUIRE(theirs > 0);
+	REQUIRE(quick < theirs);
+	REQUIRE(small < quick);
+}
+
 TEST_CASE("what does not shrink is given up", "[codec]")
 {
+	const uint32_t level = GENERATE(vk::kLz4Quick, vk::kLz4Small);
 	std::mt19937_64 random(2);
 	std::vector<uint8_t> in(65536), out(65536 + 64, 0xee);
 	for (uint8_t &b : in)
 		b = static_cast<uint8_t>(random());
-	REQUIRE(vk::lz4_encode(state, in.data(), in.size(), out.data(), in.size() - 1) == 0);
+	REQUIRE(vk::lz4_encode(state, in.data(), in.size(), out.data(), in.size() - 1, level) == 0);
 	for (size_t i = in.size() - 1; i < out.size(); i++)
 		REQUIRE(out[i] == 0xee);
 }
