@@ -69,7 +69,7 @@ for t in unit fault vmspace e2e; do
 	deps=$B/lib/libvkckpt.a
 	[ $t = fault ] && deps=$B/faulty/libvkckpt.a
 	[ $t = vmspace ] && deps=$B/vkernel-hooks/linux/libvmspace.a
-	[ $t = unit ] && deps="$sodium_lib $deps"
+	[ $t = unit ] || [ $t = fault ] && deps="$sodium_lib $deps"
 	[ $t = e2e ] && deps="$B/command/bin/confine.o $deps"
 	program $B/test/$t/run "-no-pie -pthread -lbsd -llz4 -lsodium" $objs $catch_main $deps
 	tests="$tests $B/test/$t/run"

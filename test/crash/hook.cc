@@ -62,10 +62,10 @@ bool subject(long number, const long *a, char *path, size_t room)
 	case SYS_rename: named = reinterpret_cast<const char *>(a[1]); break;
 	case SYS_stat: case SYS_lstat: case SYS_unlink: case SYS_readlink: case SYS_statfs: named = reinterpret_cast<const char *>(a[0]); break;
 	case SYS_read: case SYS_pread64: case SYS_pwrite64: case SYS_write: case SYS_writev: case SYS_fsync: case SYS_fstat: case SYS_fcntl:
-	case SYS_ioctl: case SYS_ftruncate: case SYS_fallocate: case SYS_lseek:
+	case SYS_ioctl: case SYS_getdents64: case SYS_ftruncate: case SYS_fallocate: case SYS_lseek:
 		path_of(a[0], path, room);
 		return true;
-	case SYS_mmap: case SYS_madvise: case SYS_mprotect: case SYS_memfd_create: case SYS_getrandom:
+	case SYS_mmap: case SYS_madvise: case SYS_mprotect: case SYS_mlock: case SYS_memfd_create: case SYS_getrandom:
 		return true;
 	default: return false;
 	}

@@ -15,6 +15,13 @@ namespace machine {
 
 std::string disk_name(unsigned i) { return "/sim/disks/disk" + std::to_string(i) + ".img"; }
 
+std::string member(unsigned n)
+{
+	char name[64];
+	snprintf(name, sizeof name, "/sim/images/vk.%04u.ckpt", n);
+	return name;
+}
+
 simfs::World fresh_world(unsigned disks)
 {
 	static bool mapped = false;
@@ -137,10 +144,20 @@ struct vkckpt_config Machine::config()
 	c.workers = 1;
 	c.quiesces_itself = 1;		// no thread
 	c.codec = VKCKPT_CODEC_RAW;
+	c.chain = chain;
+	c.parent_path = parent;
+	c.reserve_image = reserve;
+	c.crypto = crypto;
 	return c;
 }
 
 int Machine::arm() { return vk::report(vk::context_make(config(), {}, vk::Prefault::yes, &ck_), &err); }
+
+void Machine::disarm()
+{
+	vk::context_destroy(ck_);
+	ck_ = nullptr;
+}
 
 int Machine::capture(uint32_t action, const char *image)
 {
@@ -163,6 +180,8 @@ int Machine::thaw(const char *image, const char *clone)
 	struct vkckpt_thaw_config t = {};
 	t.size = sizeof t;
 	t.vkernel = config();
+	t.vkernel.parent_path = nullptr;	// the image itself
+	t.crypto = crypto;
 	t.path = image;
 	t.fd = -1;
 	t.clone = clone;

@@ -18,6 +18,7 @@ namespace machine {
 
 constexpr uint64_t kRam = 0x310000000000, kRamBytes = 4 * 4096;
 const char kImage[] = "/sim/images/vk.ckpt";
+std::string member(unsigned n);		// of a chain: "/sim/images/vk.0001.ckpt"
 std::string disk_name(unsigned i);	// "/sim/disks/disk0.img"
 
 // The host as it is before anything: `disks` disks that were never booted.
@@ -40,6 +41,7 @@ public:
 
 	int boot(unsigned disks);		// 0, or -errno: nothing is held
 	int arm();
+	void disarm();
 	// Booted or thawed before: 0: the image is committed (and for EXIT the process is to end).
 	int capture(uint32_t action, const char *image = kImage);
 	int thaw(const char *image = kImage, const char *clone = nullptr);
@@ -47,6 +49,13 @@ public:
 	void run(const std::string &trace);	// the guest runs: it writes to its disks
 	void shutdown();			// an orderly end of the disks
 	void forget() { ck_ = nullptr; }	// its process was killed in the middle of something
+	std::string last_image() const { return vkckpt_last_image(ck_, nullptr); }
+
+	// How it is armed, and thaws.
+	uint32_t chain = 0;
+	const char *parent = nullptr;
+	bool reserve = false;
+	const struct vkckpt_crypto *crypto = nullptr;
 
 	std::string content;			// of RAM, by its first bytes
 	struct vkckpt_error err = {};

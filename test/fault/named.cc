@@ -12,8 +12,12 @@
 #include <set>
 #include <sys/syscall.h>
 
+#include <vkckpt/image.h>
+
 #include "test/fault/machine.h"
+#include "lib/sys.h"
 #include "test/fault/points.h"
+#include "test/unit/seal_support.h"
 
 using namespace machine;
 using simfs::World;
@@ -60,6 +64,7 @@ struct Operation {
 	const char *name;
 	std::function<void(Machine &)> before;
 	std::function<int(Machine &)> during;
+	bool sealed = false;
 };
 
 void must(int r)
@@ -83,6 +88,56 @@ void suspended(Machine &)
 	simfs::world->end_process(simfs::world->process);
 }
 
+// Two checkpoints that went on, the second built on the first.
+void begin_chain(Machine &m)
+{
+	m.chain = 4;
+	begin_armed(m);
+	for (const char *content : {"at the first", "at the second"}) {
+		m.run(content);
+		m.content = m.disks();
+		must(m.capture(VKCKPT_ACTION_CONTINUE));
+	}
+	m.run("at the third");
+	m.content = m.disks();
+}
+
+// Its process has ended: what is armed in its place is to be built on its images.
+void chain_is_there(Machine &m)
+{
+	{
+		Machine early;
+		early.crypto = m.crypto;
+		begin_chain(early);
+		simfs::world->end_process(simfs::world->process);
+	}
+	static const std::string parent = member(2);
+	m.chain = 4;
+	m.parent = parent.c_str();
+	m.reserve = true;
+	must(m.boot(1));
+}
+
+// As vkckpt flatten does it, onto the image itself.
+int flatten(Machine &m)
+{
+	const std::string image = member(2), part = image + ".part";
+	vk::sys_unlink(part.c_str());
+	int fd = (int)vk::sys_open(part.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600);
+	int r = fd < 0 ? fd : 0;
+	if (r == 0)
+		r = vkckpt_image_flatten(image.c_str(), nullptr, m.crypto, fd, m.crypto, nullptr, nullptr, &m.err);
+	if (r == 0)
+		r = (int)vk::sys_fsync(fd);
+	if (r == 0)
+		r = (int)vk::sys_rename(part.c_str(), image.c_str());
+	if (fd >= 0)
+		vk::sys_close(fd);
+	if (r < 0 && m.err.reason == 0)
+		m.err.reason = VKCKPT_R_SYSTEM;		// a call of the command's own
+	return r;
+}
+
 const std::vector<Operation> kOperations = {
 	{ points::kBoot, "boot", [](Machine &) {}, [](Machine &m) { return m.boot(1); } },
 	{ points::kEnd, "orderly end", [](Machine &m) { must(m.boot(1)); }, [](Machine &m) { m.shutdown(); return 0; } },
@@ -97,6 +152,26 @@ const std::vector<Operation> kOperations = {
 	}, [](Machine &m) { return m.capture(VKCKPT_ACTION_CONTINUE); } },
 	{ points::kThaw, "thaw", suspended, [](Machine &m) { return m.thaw(); } },
 	{ points::kClone, "clone", suspended, [](Machine &m) { return m.thaw(kImage, "clone"); } },
+	{ points::kArm, "arm on a sealed chain, with room set aside", chain_is_there, [](Machine &m) { return m.arm(); }, true },
+	{ points::kDisarm, "disarm", [](Machine &m) {
+		chain_is_there(m);
+		must(m.arm());
+	}, [](Machine &m) { m.disarm(); return 0; }, true },
+	{ points::kChain, "checkpoint onto a chain", begin_chain, [](Machine &m) { return m.capture(VKCKPT_ACTION_CONTINUE); } },
+	{ points::kSealed, "sealed suspend onto a chain, with room set aside", [](Machine &m) {
+		chain_is_there(m);
+		must(m.arm());
+		m.content = m.disks();
+	}, [](Machine &m) { return m.capture(VKCKPT_ACTION_EXIT); }, true },
+	{ points::kSealedThaw, "thaw of a sealed chain", [](Machine &m) {
+		Machine early;
+		early.crypto = m.crypto;
+		begin_chain(early);
+		must(early.capture(VKCKPT_ACTION_EXIT));
+		simfs::world->end_process(simfs::world->process);
+		m.chain = 4;
+	}, [](Machine &m) { return m.thaw(member(3).c_str()); }, true },
+	{ points::kFlatten, "flatten a sealed chain", chain_is_there, flatten, true },
 };
 
 // Names and contents, without what a process that died may leave behind.
@@ -104,37 +179,89 @@ std::map<std::string, std::string> lasting(const World &w)
 {
 	std::map<std::string, std::string> all;
 	for (const auto &[name, values] : w.names)
-		if (values.back() && !name.starts_with("/proc") && !name.ends_with(".new") && !name.ends_with(".part"))
+		if (values.back() && !name.starts_with("/proc") && !name.ends_with(".new") && !name.ends_with(".part") &&
+		    !name.ends_with(".reserve"))
 			all[name] = w.inodes.at(values.back()).data;
 	return all;
 }
 
-// Thaws, and nobody after it; or boots, and no thaw after it. "": all is well.
-std::string goes_on(World host, bool must_boot)
+// In a process of its own.
+int thaws(Machine &m, const std::string &image, const vkckpt_crypto *crypto, int process)
+{
+	simfs::world->process = process;
+	m.crypto = crypto;
+	return m.thaw(image.c_str());
+}
+int boots(int process)
+{
+	simfs::world->process = process;
+	Machine m;
+	int r = m.boot(1);
+	simfs::world->end_process(process);
+	return r;
+}
+
+std::vector<std::string> images_of(const World &w)
+{
+	std::vector<std::string> all;
+	for (const auto &[name, values] : w.names)
+		if (values.back() && name.ends_with(".ckpt"))
+			all.push_back(name);
+	return all;
+}
+
+// Each image of a checkpoint that went on thaws, on its own disk and once.
+std::string each_thaws(World w, const vkckpt_crypto *crypto, const std::string &except)
+{
+	simfs::world = &w;
+	int process = 50;
+	for (const std::string &image : images_of(w)) {
+		Machine first, second;
+		if (image == except)
+			continue;
+		if (thaws(first, image, crypto, process++) != 0)
+			return image + " does not thaw: " + first.err.message;
+		if (first.content != first.disks())
+			return image + " thawed on other disks";
+		first.run("somebody went on");
+		if (thaws(second, image, crypto, process++) == 0)
+			return image + " thawed twice";
+	}
+	return except.empty() && boots(process) != 0 ? "the disk does not boot" : "";
+}
+
+// One thaws, and nobody after it; or boots, and no thaw after it. "": all is well. Images that were made by going on have disks of their own.
+std::string goes_on(const World &host, const vkckpt_crypto *crypto, const std::string &image)
 {
 	for (bool thaw : { true, false }) {
 		World w = host;
 		simfs::world = &w;
-		w.process = 50;
 		Machine first;
-		int r = thaw ? first.thaw() : first.boot(1);
-		if (r != 0)
+		if (thaw ? thaws(first, image, crypto, 50) != 0 : (w.process = 50, first.boot(1)) != 0)
 			continue;
 		if (thaw && first.content != first.disks())
 			return "thawed on other disks";
 		first.run("somebody went on");
-		w.process = 51;
-		Machine second;
-		bool frozen = must_boot;	// an image of a checkpoint that continued has a disk of its own
-		if (!frozen && (second.boot(1) == 0 || second.thaw() == 0))
+		Machine second, third;
+		if (boots(51) == 0 || thaws(second, image, crypto, 52) == 0)
 			return "two run";
 		w.end_process(50);
-		if (Machine third; !frozen && third.thaw() == 0)
+		if (thaws(third, image, crypto, 53) == 0)
 			return "thawed twice, or after a boot";
-		if (!must_boot || !thaw)
-			return "";
+		return "";
 	}
 	return "nobody goes on";
+}
+
+std::string judge(const World &host, const Operation &op, const vkckpt_crypto *crypto)
+{
+	const unsigned kGoesOn = points::kCheckpoint | points::kArm | points::kDisarm | points::kChain | points::kFlatten;
+	if (op.bit & kGoesOn)
+		return each_thaws(host, crypto, "");
+	if (!op.sealed)
+		return goes_on(host, crypto, kImage);
+	std::string wrong = goes_on(host, crypto, member(3));
+	return wrong.empty() ? each_thaws(host, crypto, member(3)) : wrong;
 }
 
 struct Run {
@@ -162,6 +289,9 @@ Run run_once(const Operation &op, const std::string &point, unsigned time, int f
 	Run run;
 	auto machine = std::make_unique<Machine>();
 	Machine &m = *machine;
+	std::unique_ptr<seal_test::Known> keys;
+	if (op.sealed)
+		keys = std::make_unique<seal_test::Known>(), m.crypto = &keys->table;
 	op.before(m);
 	std::map<std::string, std::string> before = lasting(host);
 	plan = { point, time, fault, false, {} };
@@ -180,7 +310,7 @@ Run run_once(const Operation &op, const std::string &point, unsigned time, int f
 	run.reached = plan.done;
 	host.end_process(host.process);
 	if (run.wrong.empty())
-		run.wrong = goes_on(host, op.bit == points::kCheckpoint);
+		run.wrong = judge(host, op, m.crypto);
 	simfs::world = &host;
 	machine.reset();
 	simfs::world = nullptr;
@@ -241,6 +371,7 @@ TEST_CASE("every named fault point fails in every way", "[points]")
 		CHECK((reached[p->name] & p->operations) == p->operations);
 		CHECK(p->number == ++number);
 	}
-	printf("fault points: %zu, passed %u times in %zu operations, %u faults tried\n", reached.size(), pairs, kOperations.size(), tried);
-	CHECK(tried > 1500);
+	printf("figure: fault-points %zu\nfigure: fault-operations %zu\nfigure: fault-points-x-operations %u\nfigure: fault-tries %u\n",
+	    reached.size(), kOperations.size(), pairs, tried);
+	CHECK(tried > 3000);
 }

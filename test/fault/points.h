@@ -9,7 +9,8 @@
 namespace points {
 
 enum Operation : unsigned {
-	kBoot = 1, kEnd = 2, kDiscard = 4, kSuspend = 8, kCheckpoint = 16, kThaw = 32, kClone = 64, kAll = 127
+	kBoot = 1, kEnd = 2, kDiscard = 4, kSuspend = 8, kCheckpoint = 16, kThaw = 32, kClone = 64, kArm = 128, kDisarm = 256, kChain = 512,
+	kSealed = 1024, kSealedThaw = 2048, kFlatten = 4096
 };
 
 struct Point {

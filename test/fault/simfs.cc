@@ -158,6 +158,15 @@ long sync_file(long fd)
 	return 0;
 }
 
+long stat_folder(const std::string &path, struct stat *out)
+{
+	memset(out, 0, sizeof *out);
+	out->st_dev = 1;
+	out->st_ino = std::hash<std::string>()(path);
+	out->st_mode = S_IFDIR | 0700;
+	return 0;
+}
+
 long stat_inode(uint64_t number, struct stat *out)
 {
 	memset(out, 0, sizeof *out);
@@ -203,11 +212,44 @@ long rename_file(const std::string &from, const std::string &to, unsigned flags)
 long read_link(const char *path, char *out, size_t room)
 {
 	const char proc[] = "/proc/self/fd/";
-	uint64_t inode = file_of(atol(path + sizeof proc - 1)).inode;
+	const OpenFile &file = file_of(atol(path + sizeof proc - 1));
+	uint64_t inode = file.inode;
+	if (!inode)
+		return (long)file.path.copy(out, room);
 	for (const auto &[name, values] : world->names)
 		if (values.back() == inode)
 			return (long)name.copy(out, room);
 	return -ENOENT;
+}
+
+// struct linux_dirent64, all at once: where a folder is read there is room for it.
+long list_folder(OpenFile &folder, char *out, size_t room)
+{
+	size_t at = 0;
+	if (folder.offset++ > 0)
+		return 0;
+	for (const auto &[name, values] : world->names) {
+		if (!values.back() || folder_of(name) != folder.path)
+			continue;
+		const std::string own = name.substr(folder.path.size() + 1);
+		size_t bytes = (19 + own.size() + 1 + 7) & ~size_t{7};
+		if (at + bytes > room)
+			unknown("folder so full", SYS_getdents64);
+		memset(out + at, 0, bytes);
+		uint16_t length = (uint16_t)bytes;
+		memcpy(out + at + 16, &length, sizeof length);
+		memcpy(out + at + 19, own.c_str(), own.size());
+		at += bytes;
+	}
+	return (long)at;
+}
+
+long allocate(Inode &inode, uint64_t bytes)
+{
+	if (inode.data.size() < bytes)
+		inode.data.resize(bytes);
+	inode.changes++;
+	return 0;
 }
 
 long random_bytes(uint8_t *out, size_t count)
@@ -252,7 +294,12 @@ long fd_call(long number, const long *a)
 	}
 	case SYS_writev: return write_vector(a[0], reinterpret_cast<const struct iovec *>(a[1]), (int)a[2]);
 	case SYS_fsync: return sync_file(a[0]);
-	case SYS_fstat: return stat_inode(file_of(a[0]).inode, reinterpret_cast<struct stat *>(a[1]));
+	case SYS_fstat: {
+		struct stat *out = reinterpret_cast<struct stat *>(a[1]);
+		return file_of(a[0]).inode ? stat_inode(file_of(a[0]).inode, out) : stat_folder(file_of(a[0]).path, out);
+	}
+	case SYS_getdents64: return list_folder(file_of(a[0]), buffer, count);
+	case SYS_fallocate: return allocate(inode_of(a[0]), (uint64_t)a[3]);
 	case SYS_fcntl:
 		if (a[1] == F_OFD_SETLK)
 			return lock_inode(a[0], reinterpret_cast<const struct flock *>(a[2])->l_type);
@@ -286,7 +333,8 @@ bool path_call(long number, const long *a, long *result)
 	case SYS_lstat:
 		if (!ours(path_at(a[0])))
 			return false;
-		*result = stat_inode(world->lookup(path_at(a[0])), reinterpret_cast<struct stat *>(a[1]));
+		*result = world->folders.count(path_at(a[0])) ? stat_folder(path_at(a[0]), reinterpret_cast<struct stat *>(a[1])) :
+		    stat_inode(world->lookup(path_at(a[0])), reinterpret_cast<struct stat *>(a[1]));
 		return true;
 	case SYS_unlink:
 		if (!ours(path_at(a[0])))
@@ -360,6 +408,7 @@ bool other_call(long number, const long *a, long *result)
 		reinterpret_cast<struct stat *>(a[1])->st_size = (off_t)window.bytes;
 		*result = 0;
 		return true;
+	case SYS_mlock:
 	case SYS_madvise:		// the arena is made for every little vkernel: only what is used is to be touched
 	case SYS_rt_sigaction:
 	case SYS_rt_sigprocmask: *result = 0; return true;
@@ -370,7 +419,7 @@ bool other_call(long number, const long *a, long *result)
 bool takes_fd(long number)
 {
 	return number == SYS_close || number == SYS_read || number == SYS_pread64 || number == SYS_pwrite64 || number == SYS_write ||
-	    number == SYS_writev || number == SYS_fsync || number == SYS_fstat || number == SYS_fcntl || number == SYS_ioctl;
+	    number == SYS_writev || number == SYS_fsync || number == SYS_fstat || number == SYS_fcntl || number == SYS_ioctl || number == SYS_getdents64 || number == SYS_fallocate;
 }
 
 // What another process can notice or be hindered by. Contents are no such thing: a file is written while it has a name that nobody
