@@ -393,7 +393,8 @@ const std::vector<Scenario> kTriples = {
 	{ "suspend, thaw, boot; two disks", 2, Start::running, { { "S", suspend }, { "T", thaw }, { "B", boot } }, true },
 };
 
-void explore(const std::vector<Scenario> &scenarios)
+// name: of the figures that are printed.
+void explore(const std::vector<Scenario> &scenarios, const char *name)
 {
 	size_t states = 0, executions = 0;
 	for (const Scenario &s : scenarios) {
@@ -409,12 +410,12 @@ void explore(const std::vector<Scenario> &scenarios)
 			FAIL_CHECK(s.name << ": " << w);
 		CHECK(e.states() > 100);
 	}
-	printf("explorer: %zu states in %zu executions\n", states, executions);
+	printf("figure: explorer-%s-states %zu\nfigure: explorer-%s-executions %zu\n", name, states, name, executions);
 }
 
 }  // namespace
 
-TEST_CASE("never two, never none: two processes, every interleaving, every kill", "[explorer]") { explore(kPairs); }
+TEST_CASE("never two, never none: two processes, every interleaving, every kill", "[explorer]") { explore(kPairs, "pairs"); }
 
 // The proof that the rules above are watched.
 TEST_CASE("the explorer finds out a host whose locks everybody gets", "[explorer]")
@@ -463,4 +464,4 @@ TEST_CASE("a disk copied with its sidecar is refused on its host and not on anot
 }
 
 // Minutes: make explore.
-TEST_CASE("never two, never none: three processes, every interleaving, every kill", "[.explore]") { explore(kTriples); }
+TEST_CASE("never two, never none: three processes, every interleaving, every kill", "[.explore]") { explore(kTriples, "triples"); }

@@ -32,6 +32,8 @@ struct Operation {
 	bool image_before;		// whole under its name already
 	enum class Way { thaw_or_boot, boot, image_and_boot } way;
 	bool may_need_discard = false;	// with two disks: one has changed hands, the other not yet
+	std::string image = kImage;
+	std::vector<std::string> kept = {};	// images with disks of their own, which thaw whatever comes
 };
 
 struct Tally {
@@ -61,7 +63,7 @@ struct Attempt {
 bool thaws(const World &lost, const Operation &op, const std::set<std::string> &contents, Tally &tally)
 {
 	Attempt a(lost);
-	if (a.machine.thaw() != 0) {
+	if (a.machine.thaw(op.image.c_str()) != 0) {
 		tally.why = a.machine.err.message;
 		return false;
 	}
@@ -73,14 +75,23 @@ bool thaws(const World &lost, const Operation &op, const std::set<std::string> &
 	for (int second = 3; second <= 4; second++) {
 		Machine other;
 		a.host.process = second;
-		if ((second == 3 ? other.boot(op.disks) : other.thaw()) == 0)
+		if ((second == 3 ? other.boot(op.disks) : other.thaw(op.image.c_str())) == 0)
 			tally.fail("two run: the second by its own " + std::string(second == 3 ? "boot" : "thaw"));
 	}
 	a.host.end_process(2);
 	a.host.process = 5;
-	if (Machine again; again.thaw() == 0)
+	if (Machine again; again.thaw(op.image.c_str()) == 0)
 		tally.fail("thawed twice");
 	return true;
+}
+
+void kept_thaw(const World &lost, const Operation &op, Tally &tally)
+{
+	for (const std::string &image : op.kept) {
+		Attempt a(lost);
+		if (a.machine.thaw(image.c_str()) != 0)
+			tally.fail(image + " is lost: " + a.machine.err.message);
+	}
 }
 
 bool boots(const World &lost, const Operation &op, Tally &tally, bool after_discard)
@@ -96,7 +107,7 @@ bool boots(const World &lost, const Operation &op, Tally &tally, bool after_disc
 	a.host.process = 3;
 	if (op.way == Operation::Way::image_and_boot)
 		return true;
-	if (Machine other; other.thaw() == 0)
+	if (Machine other; other.thaw(op.image.c_str()) == 0)
 		tally.fail("thawed after another boot");
 	return true;
 }
@@ -104,7 +115,8 @@ bool boots(const World &lost, const Operation &op, Tally &tally, bool after_disc
 void judge(const World &lost, const Operation &op, const std::set<std::string> &images, const std::set<std::string> &contents, Tally &tally)
 {
 	tally.states++;
-	const std::string *image = lost.content(kImage);
+	const std::string *image = lost.content(op.image);
+	kept_thaw(lost, op, tally);
 	if (image ? !images.count(*image) : op.image_before)
 		tally.fail(image ? "an image that is not whole" : "no image, though there was one");
 	bool thawed = image && thaws(lost, op, contents, tally), booted = boots(lost, op, tally, false);
@@ -155,7 +167,7 @@ Tally replay(const Operation &op)
 		Machine machine;
 		machine.content = "first";
 		op.before(machine);
-		if (const std::string *image = host.content(kImage))
+		if (const std::string *image = host.content(op.image))
 			images.insert(*image);
 		std::set<std::string> unused;
 		recorded.push_back(host);
@@ -165,7 +177,7 @@ Tally replay(const Operation &op)
 		simfs::after_call = nullptr;
 	}
 	recorded.push_back(host);
-	if (const std::string *image = host.content(kImage))
+	if (const std::string *image = host.content(op.image))
 		images.insert(*image);
 	Tally tally;
 	tally.moments = (unsigned)recorded.size();
@@ -205,6 +217,19 @@ void suspended(unsigned disks)
 	simfs::world->end_process(simfs::world->process);
 }
 
+// Two checkpoints of a chain that went on; what comes next is the third image.
+void begin_chain(Machine &m, unsigned disks)
+{
+	m.chain = 4;
+	m.reserve = true;
+	boot_and_arm(m, disks);
+	for (int i = 0; i < 2; i++) {
+		must(m.capture(kContinue));
+		m.run("between the checkpoints");
+		m.content = "second";
+	}
+}
+
 std::vector<Operation> operations()
 {
 	auto nothing = [](Machine &) {};
@@ -227,6 +252,22 @@ std::vector<Operation> operations()
 			m.content = "second";
 		}, [](Machine &m) { must(m.capture(kContinue)); }, true, Way::image_and_boot },
 	};
+	const std::vector<std::string> older = { member(1), member(2) };
+	all.push_back({ "a checkpoint onto a chain", 1, [](Machine &m) { begin_chain(m, 1); }, [](Machine &m) { must(m.capture(kContinue)); },
+	    false, Way::image_and_boot, false, member(3), older });
+	all.push_back({ "a suspend onto a chain", 1, [](Machine &m) { begin_chain(m, 1); }, [](Machine &m) { must(m.capture(kExit)); },
+	    false, Way::thaw_or_boot, false, member(3), older });
+	all.push_back({ "a thaw of a chain", 1, [](Machine &m) {
+		Machine early;
+		begin_chain(early, 1);
+		must(early.capture(kExit));
+		simfs::world->end_process(simfs::world->process);
+		m.chain = 4;
+	}, [](Machine &m) { must(m.thaw(member(3).c_str())); }, true, Way::thaw_or_boot, false, member(3), older });
+	all.push_back({ "arm with room set aside", 1, [](Machine &m) {
+		must(m.boot(1));
+		m.reserve = true;
+	}, [](Machine &m) { must(m.arm()); m.disarm(); }, false, Way::boot });
 	for (unsigned disks : { 1u, 2u }) {
 		bool two = disks == 2;
 		all.push_back({ two ? "the first suspend, two disks" : "the first suspend", disks,
@@ -259,7 +300,7 @@ TEST_CASE("power loss at any moment leaves one way to go on and no more", "[powe
 		CHECK(t.states >= 2);
 		CHECK(t.thaws + t.boots >= t.states - t.discards);
 	}
-	printf("power loss: %u moments, %u states in all\n", moments_all, states);
+	printf("figure: power-loss-moments %u\nfigure: power-loss-states %u\n", moments_all, states);
 	CHECK(states >= 300);
 }
 
