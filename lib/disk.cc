@@ -111,23 +111,30 @@ Status check_proof(const struct vkckpt_disk *disk, const struct vkckpt_f_sidecar
 	return success();
 }
 
-Status check_fence(const struct vkckpt_disk *disk, const Fence &fence)
+// Leaves in disk->now what the next state is counted from: "suspended" by this image, or "running" where a thaw that died had gone so far.
+Status check_fence(struct vkckpt_disk *disk, const Fence &fence)
 {
-	const struct vkckpt_f_sidecar &now = disk->now;
+	struct vkckpt_f_sidecar &now = disk->now;
 	if (!uuid_equal(now.disk_id, *fence.disk_id))
 		return fail(ESTALE, VKCKPT_R_DISK_CHANGED, "thaw: disk", disk->path);
-	bool suspended = now.state == VKCKPT_DISK_SUSPENDED;
-	if (suspended && !uuid_equal(now.image_id, *fence.image_id))
+	bool suspended = now.state == VKCKPT_DISK_SUSPENDED, of_image = uuid_equal(now.image_id, *fence.image_id);
+	if (suspended && !of_image)
 		return fail(EBUSY, now.epoch > fence.epoch ? VKCKPT_R_DISK_SUPERSEDED : VKCKPT_R_DISK_SUSPENDED, "thaw: disk",
 		    disk->path);
 	if (fence.ram_only)	// the user put the disk back himself
 		return success();
 	if (suspended && now.epoch == fence.epoch)
 		return check_proof(disk, now);
+	bool running = now.state == VKCKPT_DISK_RUNNING;
+	bool taken = running && of_image && now.epoch == fence.epoch + 1;
 	// The vkernel died between the commit of its image and that of the sidecar: nobody has run since if the disk is untouched.
-	if (now.state == VKCKPT_DISK_RUNNING && now.epoch + 1 == fence.epoch)
-		return check_proof(disk, fence.proof);
-	return fail(ESTALE, VKCKPT_R_DISK_SUPERSEDED, "thaw: disk", disk->path);
+	if (!taken && (!running || now.epoch + 1 != fence.epoch))
+		return fail(ESTALE, VKCKPT_R_DISK_SUPERSEDED, "thaw: disk", disk->path);
+	VK_TRY(check_proof(disk, fence.proof));
+	now.epoch = fence.epoch;
+	now.image_id = *fence.image_id;
+	now.state = taken ? VKCKPT_DISK_RUNNING : VKCKPT_DISK_SUSPENDED;
+	return success();
 }
 
 Status thaw(struct vkckpt_disk *disk, const char *path, int disk_fd, const struct vkckpt_source *source)
@@ -153,7 +160,9 @@ Status lend(struct vkckpt_disk *disk, const char *path, const struct vkckpt_sour
 	Status s = lock(disk, Missing::refuse, Lone::no);
 	if (s.reason == VKCKPT_R_DISK_MISSING && fence.ram_only)	// the user put the disk back, and it has no sidecar yet
 		return success();
-	return s.ok() ? check_fence(disk, fence) : s;
+	VK_TRY(s);
+	VK_TRY(check_fence(disk, fence));
+	return disk->now.state == VKCKPT_DISK_RUNNING && !fence.ram_only ? fail(ESTALE, VKCKPT_R_DISK_SUPERSEDED, "thaw: disk", disk->path) : s;
 }
 
 Status discard(const char *path)

@@ -1,6 +1,7 @@
 // The fences of all writable disks. A suspend: the image gets its name first, then each sidecar is exchanged; both were complete and synced
 // before, both exchanges can be taken back. Should the process die between the two, the disk says "running" in the epoch before the
 // image's, unlocked: a boot is allowed (and makes the image useless), and so is the thaw as long as nobody has booted. Never two, never none.
+// A thaw exchanges them one after the other before its guest runs: one that died in between can be done again (thaw_devices.cc).
 #include "lib/disks.h"
 
 #include <errno.h>

@@ -51,6 +51,29 @@ Status open_device(Thaw &t, const struct vkckpt_f_device &d, const struct vkckpt
 	return fail(-r, t.device_error.reason ? t.device_error.reason : (uint32_t)VKCKPT_R_DEVICE_MISSING, "thaw: open", d.name);
 }
 
+// A thaw that died between the sidecars of two disks has left one that says "running", and one that still waits for this image: the guest had
+// not run, so this thaw may take both. Where none waits it has run.
+Status check_taken(Thaw &t)
+{
+	const struct vkckpt_uuid &image_id = t.image->head().header().image_id;
+	const struct vkckpt_device *taken = nullptr;
+	for (uint32_t i = 0; i < t.device_count; i++) {
+		const struct vkckpt_device &d = t.devices[i];
+		const struct vkckpt_disk *disk = d.device_class->disk ? d.device_class->disk(d.device) : nullptr;
+		if (!disk || disk->sidecar_fd < 0 || !uuid_equal(disk->now.image_id, image_id))
+			continue;
+		if (disk->now.state == VKCKPT_DISK_SUSPENDED)
+			return success();
+		taken = &d;
+	}
+	if (!taken)
+		return success();
+	Status s = fail(ESTALE, VKCKPT_R_DISK_SUPERSEDED, "thaw: disk", taken->device_class->disk(taken->device)->path);
+	(void)report(s, &t.device_error);
+	complete(t.device_error, ESTALE, taken->name);
+	return s;
+}
+
 }  // namespace
 
 Status thaw_open_devices(Thaw &t)
@@ -61,7 +84,7 @@ Status thaw_open_devices(Thaw &t)
 	for (size_t i = 0; i < head.count(VKCKPT_REC_DEVICE); i++)
 		VK_TRY(go_on(t, open_device(t, *head.as<struct vkckpt_f_device>(VKCKPT_REC_DEVICE, i), head.source(i))));
 	memset(&t.device_error, 0, sizeof t.device_error);	// of a device that was dropped
-	return success();
+	return go_on(t, check_taken(t));
 }
 
 void thaw_close_devices(Thaw &t)

@@ -3,10 +3,9 @@
 
 #include <sys/wait.h>
 
-#include "test/fault/faults.h"
-#include "test/unit/fixture.h"
+#include "test/fault/life.h"
 
-using namespace fixture;
+using namespace life;
 
 namespace {
 
@@ -14,42 +13,6 @@ uint8_t region_memory[10000];
 // Thousands of suspends: where fsync costs nothing, if there is such a place.
 [[maybe_unused]] const char *const base = fixture::temp_base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 const int kErrors[] = { EIO, ENOSPC, EINVAL, ENOMEM };
-
-int open_descriptors()
-{
-	int n = 0;
-	for (int fd = 0; fd < 256; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
-}
-
-struct vkckpt_f_sidecar inspect(const std::string &disk)
-{
-	struct vkckpt_f_sidecar s = {};
-	struct vkckpt_error err;
-	vkckpt_disk_inspect(disk.c_str(), &s, &err);
-	return s;
-}
-
-bool explained(const struct vkckpt_error &e)
-{
-	return e.code > 0 && e.reason != 0 && *e.where && strstr(e.message, vkckpt_reason_name(e.reason));
-}
-
-void fill(Vkernel &v)
-{
-	v.make_ram();
-	for (size_t i = 0; i < kRamBytes / 4; i += 4096)
-		memset(v.ram() + i, (int)(i >> 12) + 1, 4096);
-}
-
-bool filled(Vkernel &v)
-{
-	for (size_t i = 0; i < kRamBytes / 4; i += 4096)
-		if (v.ram()[i] != (uint8_t)((i >> 12) + 1))
-			return false;
-	return true;
-}
 
 // Calls f(k, errno) until call k was not reached.
 template <class F> void each_fault(F f)
@@ -200,39 +163,6 @@ TEST_CASE("a thaw with regions dies with a message or returns, and the image tha
 	});
 }
 
-namespace {
-
-// The end of a test about a disk whose vkernel was killed: it thaws, or it boots; after either the other is refused.
-std::string who_gets_it(Vkernel &v, const std::string &disk)
-{
-	std::string image = slurp(v.image);
-	struct vkckpt_error err = {};
-	if (v.thaw(v.image) == 0) {
-		REQUIRE(filled(v));
-		Device &d = v.opened.devices.back();
-		struct vkckpt_disk boot = {};
-		REQUIRE(vkckpt_disk_boot(&boot, disk.c_str(), d.disk_fd, &err) == -EBUSY);
-		vkckpt_disk_release(&d.fence);
-		v.disarm();
-		v.drop_ram();
-		REQUIRE(v.thaw(v.image) < 0);
-		return "thaw";
-	}
-	std::string why = v.err.message;
-	INFO(why);
-	struct vkckpt_disk boot = {};
-	int fd = open(disk.c_str(), O_RDWR);
-	int r = vkckpt_disk_boot(&boot, disk.c_str(), fd, &err);
-	INFO(err.message);
-	REQUIRE(r == 0);
-	vkckpt_disk_shutdown(&boot);
-	close(fd);
-	REQUIRE(v.thaw(v.image) < 0);
-	return "boot";
-}
-
-}  // namespace
-
 TEST_CASE("kill -9 at every host call of a suspend: the disk thaws or boots, never both, never neither")
 {
 	int thaws = 0, boots = 0;
@@ -260,7 +190,7 @@ TEST_CASE("kill -9 at every host call of a suspend: the disk thaws or boots, nev
 		struct vkckpt_error err = {};
 		if (slurp(v.image) != "old")
 			REQUIRE(vkckpt_image_verify(v.image.c_str(), -1, nullptr, nullptr, &err) == 0);
-		(who_gets_it(v, disk) == "thaw" ? thaws : boots)++;
+		(who_gets_it(v, { disk }) == "thaw" ? thaws : boots)++;
 	}
 	CHECK(thaws >= 2);
 	CHECK(boots >= 10);
@@ -287,21 +217,8 @@ TEST_CASE("kill -9 at every host call of a thaw: the image thaws again or the di
 		reached = faults::stop();
 		INFO("call " << k << " (" << faults::state()->failed_number << ")");
 		REQUIRE((reached || (WIFEXITED(status) && WEXITSTATUS(status) == 0)));
-		(void)who_gets_it(v, disk);
+		(void)who_gets_it(v, { disk });
 	}
-}
-
-namespace {
-std::vector<std::string> names_in(const std::string &folder)
-{
-	std::vector<std::string> names;
-	FILE *list = popen(("ls " + folder).c_str(), "r");
-	char line[512];
-	while (fgets(line, sizeof line, list))
-		names.push_back(std::string(line, strlen(line) - 1));
-	pclose(list);
-	return names;
-}
 }
 
 // reflinks: the host has them; else the disk is copied because the request allows it.

@@ -279,7 +279,7 @@ std::vector<Operation> operations()
 			m.content = "second";
 		}, [](Machine &m) { must(m.capture(kExit)); }, true, Way::thaw_or_boot });
 		all.push_back({ two ? "a thaw, two disks" : "a thaw", disks, [=](Machine &) { suspended(disks); },
-		    [](Machine &m) { must(m.thaw()); }, true, Way::thaw_or_boot, two });
+		    [](Machine &m) { must(m.thaw()); }, true, Way::thaw_or_boot });
 	}
 	return all;
 }

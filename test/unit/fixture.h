@@ -333,6 +333,7 @@ struct Vkernel {
 	int thaw_fd = -1;
 	const char *thaw_parent = nullptr;
 	uint32_t lazy = 0;
+	const struct vkckpt_crypto *opens = nullptr;
 	int thaw(const std::string &path)
 	{
 		const struct vkckpt_device_class *classes[] = { &device_class };
@@ -353,6 +354,7 @@ struct Vkernel {
 		t.refusal_arg = this;
 		t.parent_path = thaw_parent;
 		t.lazy = lazy;
+		t.crypto = opens;
 		return vkckpt_thaw(&t, &ck, &err);
 	}
 	// The entry in the run directory.
