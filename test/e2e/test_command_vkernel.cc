@@ -202,8 +202,8 @@ TEST_CASE("vkckpt discard: an image without a disk needs nothing; --remove remov
 TEST_CASE("vkckpt vmspaces: lists the guest's processes with what they map", "[command][vkernel]")
 {
 	Host host;
-	auto child = host.start_minivk("sleep 1000 & echo ready; while :; do sleep 1000; done");
-	pause_ms(100);
+	auto child = host.start_minivk("sleep 1000 & a=$!; sleep 1000 & for p in $a $!; do until read c </proc/$p/comm && [ $c = sleep ]; do :; done; done; "
+	    "echo ready; wait");
 	REQUIRE(host.vkckpt({"suspend", "vk"}).status == 0);
 	CHECK(child->finish().status == VKCKPT_EXIT_SUSPENDED);
 	JsonValue json = JsonReader::parse(host.vkckpt({"vmspaces", "--json", host.image()}).out);

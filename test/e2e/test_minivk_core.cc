@@ -107,10 +107,11 @@ TEST_CASE("guests that are suspended and thawed again and again print what they 
 	const Root root;
 	int suspends;
 	Outcome o = with_suspends(root, {"-n", "2", "-m", "64m"}, {"/bin/forktree"}, 60, &suspends);
-	INFO(o.err);
+	INFO(o.out << o.err);
 	CHECK(o.out == "7c35c1f0\n");
 	CHECK(suspends >= 4);
 	o = with_suspends(root, {"-m", "64m"}, {"/bin/signals"}, 40, &suspends);
+	INFO(o.status << ": " << o.out << o.err);
 	CHECK(count(o.out, ": ok\n") == 27);
 	CHECK(suspends >= 3);
 	o = with_suspends(root, {"-n", "2", "-m", "64m"}, {"/bin/avx"}, 45, &suspends);

@@ -152,11 +152,13 @@ static void timers(void)
 	waitpid(child, NULL, 0);
 	a.sa_flags = 0;
 	sigaction(SIGALRM, &a, NULL);
+	every.it_interval.tv_usec = 10000;	/* the first one may come before the call */
 	setitimer(ITIMER_REAL, &every, NULL);
 	check("interrupted read", read(pipes[0], &c, 1) == -1 && errno == EINTR);
 	struct timespec long_sleep = {100, 0}, rest;
 	setitimer(ITIMER_REAL, &every, NULL);
 	check("interrupted sleep", nanosleep(&long_sleep, &rest) == -1 && errno == EINTR && rest.tv_sec >= 98);
+	setitimer(ITIMER_REAL, &off, NULL);
 	struct timespec before, after;
 	clock_gettime(CLOCK_MONOTONIC, &before);
 	usleep(20000);
