@@ -54,6 +54,13 @@ test-asan: deps
 	$(MAKE) -j$(JOBS) B=build/asan OPT='-O1 -g -fno-omit-frame-pointer' CC='$(CC) $(ASAN)' CXX='$(CXX) $(ASAN)' checked
 	sh test/checked.sh build/asan
 
+# Which lines and branches of the library those tests reach; fails below NEED percent of the branches of what reads images.
+NEED = 95
+coverage: deps
+	$(MAKE) -j$(JOBS) all tests
+	$(MAKE) -j$(JOBS) B=build/coverage OPT='-O0 -g' CC='$(CC) --coverage' CXX='$(CXX) --coverage' checked
+	NEED=$(NEED) sh test/coverage.sh build/coverage
+
 # FUZZ_INPUTS inputs for every target, or for TARGET alone: hours. What has run is remembered in build/fuzz-long.
 FUZZ_INPUTS = 10000000
 fuzz-long: deps
@@ -129,5 +136,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all deps demo play test test-asan fuzz fuzz-long checked bench bench-check bench-baseline soak explore install clean world tests uml uml-guest demo-uml play-uml test-uml \
+.PHONY: all deps demo play test test-asan coverage fuzz fuzz-long checked bench bench-check bench-baseline soak explore install clean world tests uml uml-guest demo-uml play-uml test-uml \
 	test-uml-debug test-uml-vmap

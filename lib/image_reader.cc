@@ -267,9 +267,9 @@ void ImageReader::work(void *arg, unsigned number)
 {
 	ImageReader &self = *static_cast<ImageReader *>(arg);
 	Batch &batch = self.batches_[number];
-	for (bool more = true; more;) {
+	for (;;) {
 		self.lock_.take();
-		more = !self.groups_ended_;
+		bool more = !self.groups_ended_;
 		Status s = more ? self.next_batch(batch, &more) : success();
 		if (!s.ok())
 			self.fail_at(self.in_.position(), s);
@@ -512,7 +512,7 @@ Status ImageReader::read_index(const struct vkckpt_f_record &record)
 		left -= part;
 	}
 	VK_TRY(end_payload());
-	if (sum.low != seen_.low || sum.high != seen_.high)
+	if (__builtin_memcmp(&sum, &seen_, sizeof sum) != 0)
 		return image_damaged("index", index.entry_count);
 	return success();
 }

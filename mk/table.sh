@@ -67,7 +67,7 @@ for t in unit fault vmspace e2e; do
 	ls test/$t/*.cc >/dev/null 2>&1 || continue
 	test_objects test/$t/*.cc test/$t/*.S
 	deps=$B/lib/libvkckpt.a
-	[ $t = fault ] && deps=$B/faulty/libvkckpt.a
+	[ $t = fault ] && deps="$sodium_lib $B/faulty/libvkckpt.a"
 	[ $t = vmspace ] && deps=$B/vkernel-hooks/linux/libvmspace.a
 	[ $t = unit ] || [ $t = fault ] && deps="$sodium_lib $deps"
 	[ $t = e2e ] && deps="$B/command/bin/confine.o $deps"

@@ -15,41 +15,9 @@ using namespace seal_test;
 
 namespace {
 
-const vk::ImageShape kShape = shape_of({ 64 * VKCKPT_FRAME, 8 * VKCKPT_FRAME }, { 6000 });
-
-Frames some_frames(unsigned seed = 7)
-{
-	std::mt19937_64 random(seed);
-	Frames frames;
-	for (uint64_t f : { 0, 1, 3, 20 })
-		frames[{ 0, f }] = frame_of(Fill::text, random);
-	frames[{ 0, 2 }] = frame_of(Fill::zero, random);
-	frames[{ 0, 33 }] = frame_of(Fill::noise, random);
-	frames[{ 0, 50 }] = frame_of(Fill::noise, random);
-	frames[{ 1, 7 }] = frame_of(Fill::text, random);
-	frames[{ VKCKPT_OBJECT_REGION, 0 }] = frame_of(Fill::text, random);
-	return frames;
-}
-
 bool contains(const Bytes &image, const std::string &text)
 {
 	return std::search(image.begin(), image.end(), text.begin(), text.end()) != image.end();
-}
-
-// All checksums that stand in clear are made right; those inside the seal cannot be.
-void reseal_all(Bytes &image)
-{
-	std::vector<uint64_t> offsets = record_offsets(image);
-	for (uint64_t offset : offsets) {
-		vkckpt_f_record &r = at<vkckpt_f_record>(image, offset);
-		if (r.type != VKCKPT_REC_RAM_GROUP)
-			continue;
-		vkckpt_f_sealed_group &g = at<vkckpt_f_sealed_group>(image, offset + sizeof r);
-		uint64_t data = (offset + sizeof r + r.payload_bytes + 4095) & ~4095ull;
-		if (data <= image.size() && g.data_bytes <= image.size() - data)
-			g.data = vk::digest_of(image.data() + data, g.data_bytes);
-	}
-	reseal(image, offsets);
 }
 
 }  // namespace
@@ -211,11 +179,18 @@ TEST_CASE("an index of several pieces is sealed, and opened both ways", "[seal]"
 	CHECK(Known::repeated == 0);
 	uint64_t index = offset_of_type(image, VKCKPT_REC_INDEX);
 	REQUIRE(at<vkckpt_f_record>(image, index).payload_bytes == 16 + 40000 * 64 + 3 * 16);
-	image[index + 48 + (2 << 20) + 100] ^= 1;	// in the last piece
-	CHECK(read_bytes(image, &known.table).reason == VKCKPT_R_DAMAGED);
-	reseal(image, record_offsets(image));
-	CHECK(read_bytes(image, &known.table).reason == VKCKPT_R_FORGED);
-	CHECK(open_reason(image, &known.table) == VKCKPT_R_FORGED);
+	for (uint64_t place : { uint64_t{100}, (uint64_t{2} << 20) + 100 }) {	// in the first piece, in the last
+		Bytes bad = image;
+		bad[index + 48 + place] ^= 1;
+		CHECK(read_bytes(bad, &known.table).reason == VKCKPT_R_DAMAGED);
+		reseal(bad, record_offsets(bad));
+		CHECK(read_bytes(bad, &known.table).reason == VKCKPT_R_FORGED);
+		CHECK(open_reason(bad, &known.table) == VKCKPT_R_FORGED);
+		if (place == 100) {	// what is left of the record is read for its checksum, and is not there
+			bad.resize(index + 48 + (1 << 20) + 4096);
+			CHECK(read_bytes(bad, &known.table).reason == VKCKPT_R_TRUNCATED);
+		}
+	}
 }
 
 TEST_CASE("every byte of a sealed image is guarded, also against who can make checksums", "[seal]")
@@ -457,31 +432,6 @@ std::string golden_path()
 	return std::string(root ? root : ".") + "/test/golden/sealed.ckpt";
 }
 
-// Leaves of an image, as a signature that was verified gives them.
-struct Signed {
-	std::vector<uint8_t> digests;
-	vkckpt_leaves leaves = {};
-	vkckpt_crypto table = {};
-	int result = 0;
-	Signed(const Bytes &image, uint32_t leaf_bytes)
-	{
-		for (size_t at = 0; at < image.size(); at += leaf_bytes) {
-			digests.resize(digests.size() + 32);
-			crypto_generichash(&digests[digests.size() - 32], 32, image.data() + at, std::min<size_t>(leaf_bytes, image.size() - at), nullptr, 0);
-		}
-		leaves = { image.size(), leaf_bytes, 0, digests.data() };
-		table.size = sizeof table;
-		table.arg = this;
-		table.leaves = [](void *arg, const char *, vkckpt_leaves *out) {
-			*out = static_cast<Signed *>(arg)->leaves;
-			return static_cast<Signed *>(arg)->result;
-		};
-		table.leaf_digest = [](const void *bytes, size_t count, uint8_t *digest) {
-			crypto_generichash(digest, 32, static_cast<const uint8_t *>(bytes), count, nullptr, 0);
-		};
-	}
-};
-
 }  // namespace
 
 TEST_CASE("the golden sealed image opens with its raw key", "[seal][golden]")
@@ -502,71 +452,6 @@ TEST_CASE("the golden sealed image opens with its raw key", "[seal][golden]")
 	vkckpt_image_close(image);
 	CHECK(vkckpt_image_verify_with(golden_path().c_str(), -1, vkckpt_sodium_table(sodium.get()), nullptr, nullptr, &err) == 0);
 	CHECK(vkckpt_image_verify(golden_path().c_str(), -1, nullptr, nullptr, &err) == 1);
-}
-
-TEST_CASE("of a signed image every byte is checked before it is used, front to back and at random", "[sign]")
-{
-	const Bytes image = image_bytes(kShape, some_frames());
-	for (uint32_t leaf : { 4096u, 16384u }) {
-		Signed good(image, leaf);
-		CHECK(read_bytes(image, &good.table).reason == 0);
-		CHECK(open_reason(image, &good.table) == 0);
-		for (size_t i = 0; i < image.size(); i += 97) {
-			CAPTURE(i);
-			Bytes forged = image;
-			forged[i] ^= 4;
-			if (record_offsets(forged) == record_offsets(image))
-				reseal(forged, record_offsets(forged));
-			if (forged == image)
-				continue;
-			if (read_bytes(forged, &good.table).reason != VKCKPT_R_SIGNATURE_WRONG)
-				FAIL("a forgery was not seen");
-		}
-	}
-}
-
-TEST_CASE("a file that changes after it was opened is not believed", "[sign]")
-{
-	const Bytes image = image_bytes(kShape, some_frames());
-	Signed good(image, 4096);
-	TempFile file(image);
-	vkckpt_image *opened = nullptr;
-	vkckpt_error err = {};
-	REQUIRE(vkckpt_image_open_with(file.path().c_str(), &good.table, &opened, &err) == 0);
-	Bytes frame(VKCKPT_FRAME);
-	REQUIRE(vkckpt_image_frame(opened, 0, 33, frame.data(), &err) == 1);
-	// The chunk of frame 50 is exchanged, and its checksum in the index that was read is the old one: only then is it read.
-	Bytes other = image;
-	std::mt19937_64 random(99);
-	for (size_t i = 8192; i < other.size() - 8192; i++)
-		other[i] = static_cast<uint8_t>(random());
-	REQUIRE(pwrite(file.fd(), other.data(), other.size(), 0) == static_cast<ssize_t>(other.size()));
-	CHECK(vkckpt_image_frame(opened, 0, 50, frame.data(), &err) == -EACCES);
-	CHECK(err.reason == VKCKPT_R_SIGNATURE_WRONG);
-	vkckpt_image_close(opened);
-}
-
-TEST_CASE("a signed image of another length, no signature, and leaves that cannot be", "[sign]")
-{
-	const Bytes image = image_bytes(kShape, some_frames());
-	Signed good(image, 4096);
-	Bytes longer = image, shorter(image.begin(), image.end() - 4096);
-	longer.resize(longer.size() + 4096);
-	CHECK(read_bytes(longer, &good.table).reason == VKCKPT_R_TRAILING_DATA);
-	CHECK(open_reason(longer, &good.table) == VKCKPT_R_SIGNATURE_WRONG);
-	CHECK(read_bytes(shorter, &good.table).reason == VKCKPT_R_TRUNCATED);
-	CHECK(open_reason(shorter, &good.table) == VKCKPT_R_TRUNCATED);
-	good.result = -ENOENT;
-	CHECK(read_bytes(image, &good.table).reason == VKCKPT_R_NOT_SIGNED);
-	good.result = -EBADMSG;
-	CHECK(read_bytes(image, &good.table).reason == VKCKPT_R_SIGNATURE_WRONG);
-	good.result = -EIO;
-	CHECK(read_bytes(image, &good.table).reason == VKCKPT_R_IO_ERROR);
-	good.result = 0;
-	for (uint32_t leaf : { 0u, 512u, 32768u, 5000u }) {
-		good.leaves.leaf_bytes = leaf;
-		CHECK(read_bytes(image, &good.table).reason == VKCKPT_R_BAD_ARGUMENT);
-	}
 }
 
 TEST_CASE("an image sealed another way has the same records, frames and order", "[seal]")

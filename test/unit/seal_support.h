@@ -1,10 +1,11 @@
-// Tables for tests of sealed images: keys in memory instead of files, and callbacks that count, remember or fail.
+// Tables for tests of sealed images: keys in memory instead of files, and callbacks that count, remember or fail; signatures that are made of leaves only.
 #ifndef VKCKPT_TEST_SEAL_SUPPORT_H
 #define VKCKPT_TEST_SEAL_SUPPORT_H
 
 #include <errno.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdlib>
@@ -13,14 +14,33 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <vector>
 
 #include <sodium.h>
 
 #include <vkckpt/crypto.h>
 
+#include "test/unit/image_support.h"
 #include "vkernel-hooks/sodium/sodium.h"
 
 namespace seal_test {
+
+// What the images of these tests hold.
+inline const vk::ImageShape kShape = image_test::shape_of({ 64 * VKCKPT_FRAME, 8 * VKCKPT_FRAME }, { 6000 });
+
+inline image_test::Frames some_frames(unsigned seed = 7)
+{
+	std::mt19937_64 random(seed);
+	image_test::Frames frames;
+	for (uint64_t f : { 0, 1, 3, 20 })
+		frames[{ 0, f }] = image_test::frame_of(image_test::Fill::text, random);
+	frames[{ 0, 2 }] = image_test::frame_of(image_test::Fill::zero, random);
+	frames[{ 0, 33 }] = image_test::frame_of(image_test::Fill::noise, random);
+	frames[{ 0, 50 }] = image_test::frame_of(image_test::Fill::noise, random);
+	frames[{ 1, 7 }] = image_test::frame_of(image_test::Fill::text, random);
+	frames[{ VKCKPT_OBJECT_REGION, 0 }] = image_test::frame_of(image_test::Fill::text, random);
+	return frames;
+}
 
 inline int pipe_with(const std::string &content)
 {
@@ -130,6 +150,47 @@ inline vkckpt_crypto open_to_all()
 	table.open = [](const uint8_t *, const vkckpt_f_nonce *, const void *, size_t, void *, size_t) { return 0; };
 	return table;
 }
+
+// All checksums that stand in clear are made right; those inside the seal cannot be.
+inline void reseal_all(image_test::Bytes &image)
+{
+	std::vector<uint64_t> offsets = image_test::record_offsets(image);
+	for (uint64_t offset : offsets) {
+		vkckpt_f_record &r = image_test::at<vkckpt_f_record>(image, offset);
+		if (r.type != VKCKPT_REC_RAM_GROUP)
+			continue;
+		vkckpt_f_sealed_group &g = image_test::at<vkckpt_f_sealed_group>(image, offset + sizeof r);
+		uint64_t data = (offset + sizeof r + r.payload_bytes + 4095) & ~4095ull;
+		if (data <= image.size() && g.data_bytes <= image.size() - data)
+			g.data = vk::digest_of(image.data() + data, g.data_bytes);
+	}
+	image_test::reseal(image, offsets);
+}
+
+// Leaves of an image, as a signature that was verified gives them.
+struct Signed {
+	std::vector<uint8_t> digests;
+	vkckpt_leaves leaves = {};
+	vkckpt_crypto table = {};
+	int result = 0;
+	Signed(const image_test::Bytes &image, uint32_t leaf_bytes)
+	{
+		for (size_t at = 0; at < image.size(); at += leaf_bytes) {
+			digests.resize(digests.size() + 32);
+			crypto_generichash(&digests[digests.size() - 32], 32, image.data() + at, std::min<size_t>(leaf_bytes, image.size() - at), nullptr, 0);
+		}
+		leaves = { image.size(), leaf_bytes, 0, digests.data() };
+		table.size = sizeof table;
+		table.arg = this;
+		table.leaves = [](void *arg, const char *, vkckpt_leaves *out) {
+			*out = static_cast<Signed *>(arg)->leaves;
+			return static_cast<Signed *>(arg)->result;
+		};
+		table.leaf_digest = [](const void *bytes, size_t count, uint8_t *digest) {
+			crypto_generichash(digest, 32, static_cast<const uint8_t *>(bytes), count, nullptr, 0);
+		};
+	}
+};
 
 }  // namespace seal_test
 #endif

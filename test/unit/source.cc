@@ -141,6 +141,28 @@ TEST_CASE("forged entries are DAMAGED", "[source]")
 	REQUIRE(slack.parse(-8).reason == VKCKPT_R_DAMAGED);
 }
 
+TEST_CASE("the first error of a save hook sticks, whatever comes behind it", "[source]")
+{
+	const std::string path(VKCKPT_MAX_PATH + 1, 'p');
+	Device d;
+	REQUIRE(vkckpt_put_string(d.sink(), "first", path.c_str()) == -ENOBUFS);
+	REQUIRE(vkckpt_put_string(d.sink(), "second", path.c_str()) == -ENOBUFS);
+	REQUIRE(std::string(d.sink()->error_key) == "first");
+	Device e;
+	REQUIRE(vkckpt_put_string(e.sink(), nullptr, path.c_str()) < 0);
+	REQUIRE(std::string(e.sink()->error_key).empty());
+}
+
+TEST_CASE("a source says that no copy of its disk was made", "[source]")
+{
+	Device d;
+	REQUIRE(d.parse().ok());
+	const char *name = "x";
+	REQUIRE(vkckpt_source_clone(d.source, &name) == VKCKPT_CLONE_NONE);
+	REQUIRE(name == nullptr);
+	REQUIRE(vkckpt_source_clone(d.source, nullptr) == VKCKPT_CLONE_NONE);
+}
+
 TEST_CASE("a null pointer instead of a key or a value is an error of the save hook", "[source]")
 {
 	Device value, key, bytes;

@@ -261,3 +261,44 @@ TEST_CASE("formats are found by the number in an image", "[walk]")
 	REQUIRE(record.frames_executable == 5);
 	REQUIRE(record.bad_entries == 7);
 }
+
+TEST_CASE("the walker's scratch: what is not RAM is no table, frames are asked for first, nobody need look", "[walk]")
+{
+	Ram ram = dragonfly();
+	ram.entry(4, 0) = vpte(9, V | RW);
+	vk::Arena arena;
+	REQUIRE(arena.map(vk::walk_scratch_bytes(ram.bytes()) + 64, vk::Prefault::no).ok());
+	vk::WalkScratch scratch;
+	vk::walk_scratch_init(scratch, arena, ram.bytes());
+	auto walked = [&] {
+		vk::WalkCounts counts;
+		vk::walk_mapping(*vk::pagetable_format(VKCKPT_PT_DRAGONFLY), ram.base(), ram.bytes(), whole(vpte(1, V | RW)), scratch, {}, counts);
+		return counts;
+	};
+	CHECK(walked().frames_mapped == 1);	// without a visitor
+	scratch.first_frame = 3;		// the tables in frames 1 and 2 lie before it
+	CHECK(walked().bad_entries == 1);
+	CHECK(walked().frames_mapped == 0);
+	scratch.first_frame = 0;
+	std::vector<uint64_t> asked;
+	scratch.bring_arg = &asked;
+	scratch.bring = [](void *arg, uint64_t frame) {
+		static_cast<std::vector<uint64_t> *>(arg)->push_back(frame);
+		return frame != 3;
+	};
+	CHECK(walked().bad_entries == 1);	// the frame cannot be had
+	CHECK(asked == std::vector<uint64_t>{ 1, 2, 3 });
+	scratch.bring = [](void *, uint64_t) { return true; };
+	CHECK(walked().frames_mapped == 1);
+	scratch.frame_count = 2;		// stamps for fewer frames than the tables name
+	CHECK(walked().bad_entries == 1);
+	scratch.frame_count = ram.bytes() / VKCKPT_FRAME;
+	// Stamps of 2^32 walks ago are no loop.
+	for (uint64_t i = 0; i < scratch.frame_count; i++)
+		scratch.stamp[i] = 1;
+	scratch.epoch = ~0u;
+	CHECK(walked().frames_mapped == 1);
+	CHECK(scratch.epoch == 1);
+	CHECK(walked().frames_mapped == 1);
+	arena.release();
+}
