@@ -114,6 +114,26 @@ TEST_CASE("in a chain of which signatures are demanded the parent must be signed
 	CHECK(p.reason(&table) == VKCKPT_R_SIGNATURE_WRONG);
 }
 
+TEST_CASE("each image of a chain is signed by itself, and all are asked for", "[chain][sign]")
+{
+	Pair p;
+	p.write(p.parent, nullptr);
+	p.write(p.child, nullptr);
+	vkckpt_error err = {};
+	const std::string secret = p.dir / "by.key", open = p.dir / "by.pub";
+	REQUIRE(vkckpt_sodium_keygen(VKCKPT_SODIUM_SIGN, secret.c_str(), open.c_str(), &err) == 0);
+	seal_test::Sodium sodium = seal_test::sodium();
+	REQUIRE(vkckpt_sodium_require_signature(sodium.get(), open.c_str(), nullptr, &err) == 0);
+	REQUIRE(vkckpt_sodium_sign(p.child.c_str(), secret.c_str(), nullptr, &err) == 0);
+	CHECK(p.reason(vkckpt_sodium_table(sodium.get())) == VKCKPT_R_NOT_SIGNED);
+	REQUIRE(vkckpt_sodium_sign(p.parent.c_str(), secret.c_str(), nullptr, &err) == 0);
+	CHECK(p.reason(vkckpt_sodium_table(sodium.get())) == 0);
+	std::string content = fixture::slurp(p.parent);
+	content[9000] ^= 1;
+	fixture::spill(p.parent, content);
+	CHECK(vkckpt_sodium_sign(p.child.c_str(), secret.c_str(), nullptr, &err) < 0);	// what it is built on is not whole
+}
+
 TEST_CASE("a parent whose memory has another shape is refused, whatever differs", "[chain][hostile]")
 {
 	auto parent_with = [](auto change) {

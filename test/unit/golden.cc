@@ -1,4 +1,5 @@
-// The golden image of format version 1 (test/golden/v1.ckpt, made once by make_v1.cc): read, verified, inspected.
+// The golden images: format 1.0 (test/golden/v1.ckpt, made once by make_v1.cc), and 1.1: an increment, sealed, signed (make_chain.cc): read,
+// verified, inspected.
 #include <catch2/catch.hpp>
 
 #include <cstdlib>
@@ -6,7 +7,9 @@
 #include <iterator>
 #include <sstream>
 
+#include "test/golden/chain_content.h"
 #include "test/unit/image_support.h"
+#include "test/unit/seal_support.h"
 
 using namespace image_test;
 
@@ -117,6 +120,68 @@ TEST_CASE("every frame of the golden image is as it was", "[golden]")
 	REQUIRE(codecs[VKCKPT_CODEC_RAW] == 1);
 	REQUIRE(codecs[VKCKPT_CODEC_LZ4] == 3);
 	vkckpt_image_close(image);
+}
+
+namespace {
+
+// Both images of a golden chain give the frames that they were made of.
+void read_golden_chain(const char *name, const vkckpt_crypto *crypto)
+{
+	for (unsigned i : { 1u, 2u }) {
+		const std::string path = source_path("test/golden/") + name + "." + std::to_string(i);
+		CAPTURE(path);
+		vkckpt_error err = {};
+		vkckpt_image *image = nullptr;
+		REQUIRE(vkckpt_image_open_with(path.c_str(), crypto, &image, &err) == 0);
+		CHECK(vkckpt_image_header(image)->version_major == 1);
+		CHECK(vkckpt_image_header(image)->version_minor == 1);
+		CHECK((vkckpt_image_header(image)->required_features & VKCKPT_FEATURE_INCREMENTAL) != 0);
+		CHECK(vkckpt_image_chain(image, nullptr, &err) == static_cast<int>(i - 1));
+		CHECK(vkckpt_image_stats(image)->frames_parent == (i == 1 ? 0 : 18));
+		Frames read;
+		for (uint32_t object : { 0u, VKCKPT_OBJECT_REGION })
+			for (uint64_t f = 0; f < (object ? 2 : 40); f++) {
+				Bytes frame(VKCKPT_FRAME);
+				int got = vkckpt_image_frame(image, object, f, frame.data(), &err);
+				REQUIRE(got >= 0);
+				if (got)
+					read[{ object, f }] = frame;
+			}
+		CHECK(read == golden_chain::frames(i));
+		vkckpt_image_close(image);
+		CHECK(vkckpt_image_verify_with(path.c_str(), -1, crypto, nullptr, nullptr, &err) == 0);
+	}
+}
+
+}  // namespace
+
+TEST_CASE("the golden chain is read, in clear and sealed", "[golden]")
+{
+	read_golden_chain("chain", nullptr);
+	std::string key(32, '\0');
+	for (size_t i = 0; i < key.size(); i++)
+		key[i] = static_cast<char>(i);
+	seal_test::Sodium sodium = seal_test::sodium();
+	REQUIRE(vkckpt_sodium_key(sodium.get(), ("fd:" + std::to_string(seal_test::pipe_with(key))).c_str(), nullptr) == 0);
+	read_golden_chain("sealed-chain", vkckpt_sodium_table(sodium.get()));
+	vkckpt_error err = {};
+	CHECK(vkckpt_image_verify(source_path("test/golden/sealed-chain.2").c_str(), -1, nullptr, nullptr, &err) == 1);
+}
+
+TEST_CASE("the golden chain's signatures fit, and fit nothing else", "[golden]")
+{
+	seal_test::Sodium sodium = seal_test::sodium();
+	vkckpt_error err = {};
+	REQUIRE(vkckpt_sodium_require_signature(sodium.get(), source_path("test/golden/chain.pub").c_str(), nullptr, &err) == 0);
+	read_golden_chain("chain", vkckpt_sodium_table(sodium.get()));
+	CHECK(vkckpt_image_verify_with(golden_path().c_str(), -1, vkckpt_sodium_table(sodium.get()), nullptr, nullptr, &err) == -EACCES);
+	CHECK(err.reason == VKCKPT_R_NOT_SIGNED);
+	seal_test::Sodium wrong = seal_test::sodium();
+	const std::string other = source_path("test/golden/chain.2.sig");
+	REQUIRE(vkckpt_sodium_require_signature(wrong.get(), source_path("test/golden/chain.pub").c_str(), other.c_str(), &err) == 0);
+	CHECK(vkckpt_image_verify_with(source_path("test/golden/chain.1").c_str(), -1, vkckpt_sodium_table(wrong.get()), nullptr, nullptr, &err) ==
+	    -EACCES);
+	CHECK(err.reason == VKCKPT_R_SIGNATURE_WRONG);
 }
 
 TEST_CASE("the hex lines of vkckpt(5) are those of the golden images", "[golden]")

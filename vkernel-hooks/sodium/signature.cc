@@ -163,21 +163,52 @@ int write_signature(const char *path, const Signature &s, const uint8_t *leaves,
 	return r;
 }
 
-int own_leaves(void *arg, const char *, struct vkckpt_leaves *out)
+// The image is opened first. The images that it is built on have signatures of their own; here they are only read, so each is compared with
+// what it was a moment ago.
+struct Reading {
+	const Leaves *image;
+	Leaves parents[2 * VKCKPT_MAX_CHAIN];
+	unsigned count;
+	bool begun;
+};
+
+int leaves_of(void *arg, const char *path, struct vkckpt_leaves *out)
 {
-	*out = static_cast<Leaves *>(arg)->table;
+	Reading &r = *static_cast<Reading *>(arg);
+	if (!r.begun) {
+		r.begun = true;
+		*out = r.image->table;
+		return 0;
+	}
+	if (r.count == sizeof r.parents / sizeof *r.parents)
+		return -EMFILE;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	Leaves &parent = r.parents[r.count];
+	struct vkckpt_error unused;
+	int result = make_leaves(fd, path, &parent, &unused);
+	close(fd);
+	if (result < 0)
+		return result;
+	r.count++;
+	*out = parent.table;
 	return 0;
 }
 
 // What is signed must be a good image, read now as it was digested.
 int verify_same(const char *image, Leaves *leaves, struct vkckpt_error *err)
 {
+	Reading reading = {};
+	reading.image = leaves;
 	struct vkckpt_crypto table = {};
 	table.size = sizeof table;
-	table.arg = leaves;
-	table.leaves = own_leaves;
+	table.arg = &reading;
+	table.leaves = leaves_of;
 	table.leaf_digest = leaf_digest;
 	int r = vkckpt_image_verify_with(image, -1, &table, nullptr, nullptr, err);
+	for (unsigned i = 0; i < reading.count; i++)
+		free(reading.parents[i].digests);
 	return r < 0 ? r : 0;
 }
 
