@@ -58,7 +58,8 @@ struct DiskStep {
 	char frozen_path[VKCKPT_MAX_PATH + 1];	// copy that this checkpoint made of it; "": none
 	char sidecar[VKCKPT_MAX_PATH + 32], temporary[VKCKPT_MAX_PATH + 40];
 	int fresh_fd;				// the new sidecar, locked, still under its temporary name; -1: none
-	bool ram_only;
+	bool ram_only, digested;
+	struct vkckpt_digest digest;		// of the content, if digested
 	Replacement replacement;
 };
 

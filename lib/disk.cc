@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/arena.h"
 #include "lib/export.h"
 #include "lib/digest.h"
+#include "lib/disk_digest.h"
 #include "lib/sidecar.h"
 #include "lib/sys.h"
 #include "lib/text.h"
@@ -73,6 +75,7 @@ struct Fence {
 	uint64_t epoch;
 	bool ram_only;
 	struct vkckpt_f_sidecar proof;	// the fields of the proof
+	const struct vkckpt_digest *digest;	// of the content; null: none was asked for
 };
 
 Status read_fence(const struct vkckpt_source *source, Fence *out)
@@ -91,21 +94,37 @@ Status read_fence(const struct vkckpt_source *source, Fence *out)
 	out->proof.inode = vkckpt_get_u64(source, "fence_inode", 0);
 	out->proof.size_bytes = vkckpt_get_u64(source, "fence_size", 0);
 	out->proof.ctime_ns = vkckpt_get_u64(source, "fence_ctime", 0);
+	const void *digest = vkckpt_get_bytes(source, "fence_digest", &bytes);
+	if (digest && bytes != sizeof *out->digest)
+		return fail(EBADMSG, VKCKPT_R_DAMAGED, "disk: thaw", "fence_digest");
+	out->digest = static_cast<const struct vkckpt_digest *>(digest);
 	const void *boot = vkckpt_get_bytes(source, "fence_boot_id", &bytes);
 	if (boot && bytes == sizeof out->proof.boot_id)
 		memcpy(out->proof.boot_id, boot, bytes);
 	return success();
 }
 
-// In the same boot of the same host the file must be the same one and untouched. Later, a file of the same inode number and size is
-// taken for the same one, anything else for a copy that was brought here: of that only the size can be told.
-Status check_proof(const struct vkckpt_disk *disk, const struct vkckpt_f_sidecar &then)
+Status check_digest(const struct vkckpt_disk *disk, uint64_t size, const struct vkckpt_digest &then)
+{
+	Arena arena;
+	VK_TRY(arena.map(Arena::room(kDiskBuffer, 4096), Prefault::no));
+	struct vkckpt_digest now;
+	Status s = disk_digest(disk->disk_fd, size, static_cast<uint8_t *>(arena.take(kDiskBuffer, 4096)), disk->path, &now);
+	arena.release();
+	return !s.ok() || digest_equal(now, then) ? s : fail(ESTALE, VKCKPT_R_DISK_CHANGED, "thaw: disk", disk->path);
+}
+
+// The same file, untouched, is the disk. Another file, or one whose ctime differs, is known by its content if the image has a digest of it.
+// Without one a file that came from another host or boot is taken for a copy that was brought here: of that only the size can be told.
+Status check_proof(const struct vkckpt_disk *disk, const struct vkckpt_f_sidecar &then, const struct vkckpt_digest *digest)
 {
 	struct vkckpt_f_sidecar now;
 	memset(&now, 0, sizeof now);
 	VK_TRY(sidecar_take_proof(disk->disk_fd, disk->path, now));
 	bool same_boot = !memcmp(now.boot_id, then.boot_id, sizeof now.boot_id);
 	bool same_file = now.inode == then.inode && (!same_boot || now.device == then.device);
+	if (now.size_bytes == then.size_bytes && digest && !(same_file && now.ctime_ns == then.ctime_ns))
+		return check_digest(disk, now.size_bytes, *digest);
 	if (now.size_bytes != then.size_bytes || (same_boot && !same_file) || (same_file && now.ctime_ns != then.ctime_ns))
 		return fail(ESTALE, VKCKPT_R_DISK_CHANGED, "thaw: disk", disk->path);
 	return success();
@@ -124,13 +143,13 @@ Status check_fence(struct vkckpt_disk *disk, const Fence &fence)
 	if (fence.ram_only)	// the user put the disk back himself
 		return success();
 	if (suspended && now.epoch == fence.epoch)
-		return check_proof(disk, now);
+		return check_proof(disk, now, fence.digest);
 	bool running = now.state == VKCKPT_DISK_RUNNING;
 	bool taken = running && of_image && now.epoch == fence.epoch + 1;
 	// The vkernel died between the commit of its image and that of the sidecar: nobody has run since if the disk is untouched.
 	if (!taken && (!running || now.epoch + 1 != fence.epoch))
 		return fail(ESTALE, VKCKPT_R_DISK_SUPERSEDED, "thaw: disk", disk->path);
-	VK_TRY(check_proof(disk, fence.proof));
+	VK_TRY(check_proof(disk, fence.proof, fence.digest));
 	now.epoch = fence.epoch;
 	now.image_id = *fence.image_id;
 	now.state = taken ? VKCKPT_DISK_RUNNING : VKCKPT_DISK_SUSPENDED;

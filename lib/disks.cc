@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "lib/copy_data.h"
+#include "lib/disk_digest.h"
 #include "lib/replace.h"
 #include "lib/sidecar.h"
 #include "lib/signals.h"
@@ -59,6 +60,15 @@ Status clone_or_copy(struct vkckpt &ck, const char *name, const struct vkckpt_di
 	return not_frozen(name, (int)-r);
 }
 
+// Where the vkernel wants it, the content itself is known, too.
+Status take_proof(struct vkckpt &ck, const char *name, DiskStep &step, int fd)
+{
+	VK_TRY(sidecar_take_proof(fd, name, step.next));
+	step.digested = step.disk->digests != 0;
+	static_assert(kDiskBuffer <= VKCKPT_MAX_RECORD);
+	return step.digested ? disk_digest(fd, step.next.size_bytes, ck.record, name, &step.digest, { request_ended, &ck }) : success();
+}
+
 // IMAGE.NAME-1a2b3c4d5e6f7081: an own name per image, so that it replaces nothing that may be in use.
 Status freeze_copy(struct vkckpt &ck, const char *name, DiskStep &step, const ImageFile &file)
 {
@@ -80,7 +90,7 @@ Status freeze_copy(struct vkckpt &ck, const char *name, DiskStep &step, const Im
 	if (s.ok())
 		s = uuid_make(&step.next.disk_id);
 	if (s.ok())
-		s = sidecar_take_proof((int)fd, name, step.next);
+		s = take_proof(ck, name, step, (int)fd);
 	sys_close((int)fd);
 	return s;
 }
@@ -98,7 +108,7 @@ Status freeze(struct vkckpt &ck, const char *name, DiskStep &step, const ImageFi
 	if (freezes_copies(ck))
 		return freeze_copy(ck, name, step, file);
 	step.ram_only = request_action(ck) == VKCKPT_ACTION_CONTINUE;
-	return sidecar_take_proof(step.disk->disk_fd, name, step.next);
+	return step.ram_only ? sidecar_take_proof(step.disk->disk_fd, name, step.next) : take_proof(ck, name, step, step.disk->disk_fd);
 }
 
 Status prepare(DiskStep &step)
@@ -162,6 +172,8 @@ void disk_save_fence(const DiskStep &step, struct vkckpt_sink *sink)
 	vkckpt_put_u64(sink, "fence_size", s.size_bytes);
 	vkckpt_put_u64(sink, "fence_ctime", s.ctime_ns);
 	vkckpt_put_bytes(sink, "fence_boot_id", s.boot_id, sizeof s.boot_id);
+	if (step.digested)
+		vkckpt_put_bytes(sink, "fence_digest", &step.digest, sizeof step.digest);
 	if (step.ram_only)
 		vkckpt_put_u64(sink, "fence_ram_only", 1);
 	if (step.frozen_path[0])

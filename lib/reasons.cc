@@ -60,7 +60,8 @@ constexpr ReasonText kReasons[] = {
 	{ R(OVERRIDE_UNKNOWN), "the image has no such device or key to override", "vkckpt info lists the devices and their keys" },
 	{ R(DISK_MISSING), "the disk is not there", "put it back, or say where it is (-o NAME.path=FILE)" },
 	{ R(DISK_CHANGED), "changed since the checkpoint",
-	    "put back the disk as it was; a guest thawed on a changed disk would destroy its file system" },
+	    "put back the disk as it was: on a changed one the guest would destroy its file system; one that was only moved or "
+	    "copied is known again if it was suspended with a digest (minivk: --disk-digest)" },
 	{ R(DISK_IN_USE), "the disk is in use by another vkernel", "stop that vkernel first" },
 	{ R(DISK_SUSPENDED), "the disk belongs to a suspended vkernel",
 	    "thaw its image; or give the image up for good with vkckpt discard, then boot" },

@@ -274,6 +274,7 @@ int ckpt_thaw(const Options &o)
 	c.crypto = seals.read;
 	c.vkernel.crypto = seals.write;
 	console_option = o.console_given ? o.console : nullptr;
+	disk_digest_option = o.disk_digest;
 	Report report = {o.json};
 	c.refusal = report_refusal;
 	c.refusal_arg = &report;

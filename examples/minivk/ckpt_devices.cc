@@ -20,6 +20,7 @@
 namespace minivk {
 
 const char *console_option = nullptr;
+bool disk_digest_option = false;
 
 namespace {
 
@@ -107,6 +108,7 @@ int disk_open(void *, const char *, const struct vkckpt_source *source, void **d
 		host_log("disk0: %s, %s", disk0.path, how == VKCKPT_CLONE_REFLINK ? "a copy-on-write copy (reflink)" :
 		    "copied whole: this file system has no reflinks");
 	int r = vkckpt_disk_thaw(&disk0.fence, disk0.path, disk0.fd, source, err);
+	disk0.fence.digests = disk_digest_option;
 	if (r < 0)
 		close(disk0.fd);
 	return r;
@@ -161,6 +163,7 @@ void ckpt_open_disk(const Options &o)
 		fail("disk %s: %s; name a file that can be read with -r", o.disk, strerror(errno));
 	if (disk0.writable && vkckpt_disk_boot(&disk0.fence, disk0.path, disk0.fd, &err) < 0)
 		fail("%s", err.message);
+	disk0.fence.digests = o.disk_digest;
 	host_disk_attach(disk0.fd, disk0.writable);
 }
 

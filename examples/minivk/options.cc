@@ -22,10 +22,10 @@ const char kUsage[] =
     "usage: minivk [-m size] [-n ncpus] [-r disk] [-i memimg] [-p pidfile] [-e NAME=value] [--root dir|cpio]\n"
     "              [--name NAME] [--image FILE] [--on-ckpt exit|continue] [--console stdio|pty[:link]|log:FILE|null]\n"
     "              [--chain N|off] [--parent FILE] [--workers N] [--codec lz4|raw] [--quiesce-timeout S]\n"
-    "              [--seal-to PUB|--seal-key FILE] [--] [program args...]\n"
+    "              [--disk-digest] [--seal-to PUB|--seal-key FILE] [--] [program args...]\n"
     "       minivk --thaw FILE [--clone[=NAME]] [-o device.key=value]... [--parent FILE]\n"
     "              [--lazy[=required][,demand]] [--dry-run [--json]] [--chain N|off] [--workers N] [--codec lz4|raw]\n"
-    "              [--quiesce-timeout S] [--key FILE|--passphrase-fd N|--passphrase] [--seal-to PUB|--seal-key FILE|--no-seal]\n"
+    "              [--quiesce-timeout S] [--disk-digest] [--key FILE|--passphrase-fd N|--passphrase] [--seal-to PUB|--seal-key FILE|--no-seal]\n"
     "              [--require-signature PUB [--signature FILE]]\n";
 const char kHelp[] =
     "  -m size         memory of the guest (512m)\n"
@@ -43,6 +43,7 @@ const char kHelp[] =
     "                  one before; after N of them comes a full one (16 with --on-ckpt continue; else off)\n"
     "  --parent FILE   the image that the first one is built on; at a thaw: where the parent of the image is\n"
     "  --workers N     threads that write an image or read it (one more than there are CPUs)\n"
+    "  --disk-digest   images record a digest of the disk's content, so that it may be moved or copied before the thaw\n"
     "  --codec         how memory is stored in an image: lz4 (at first) or raw\n"
     "  --quiesce-timeout S   seconds in which the guest must come to rest for an image (10)\n"
     "  --thaw FILE     go on from an image; - is standard input, fd:N a descriptor\n"
@@ -164,7 +165,7 @@ void check_together(const Options &o, bool boot_option)
 }
 
 enum LongOption { kRoot = 256, kLazy, kName, kImage, kOnCkpt, kConsole, kThaw, kDryRun, kJson, kClone, kWorkers, kCodec, kChain, kParent,
-	kSealTo, kSealKey, kNoSeal, kKey, kPassphrase, kPassphraseFd, kSignedBy, kSignature, kQuiesce, kHelpOption, kVersion, kTestAt,
+	kSealTo, kSealKey, kNoSeal, kKey, kPassphrase, kPassphraseFd, kSignedBy, kSignature, kQuiesce, kHelpOption, kVersion, kDiskDigest, kTestAt,
 	kTestEvery };
 const option kLong[] = {
 	{"root", 1, nullptr, kRoot}, {"name", 1, nullptr, kName}, {"image", 1, nullptr, kImage},
@@ -174,7 +175,7 @@ const option kLong[] = {
 	{"seal-to", 1, nullptr, kSealTo}, {"seal-key", 1, nullptr, kSealKey}, {"no-seal", 0, nullptr, kNoSeal}, {"key", 1, nullptr, kKey},
 	{"passphrase", 0, nullptr, kPassphrase}, {"passphrase-fd", 1, nullptr, kPassphraseFd},
 	{"require-signature", 1, nullptr, kSignedBy}, {"signature", 1, nullptr, kSignature},
-	{"lazy", 2, nullptr, kLazy},
+	{"lazy", 2, nullptr, kLazy}, {"disk-digest", 0, nullptr, kDiskDigest},
 	{"test-ckpt-at-trap", 1, nullptr, kTestAt}, {"test-ckpt-every", 1, nullptr, kTestEvery}, {}};
 
 // False: a boot option, which a thaw does not take.
@@ -210,6 +211,7 @@ bool take(Options &o, int c, const char *value)
 		return true;
 	case kJson: o.json = true; return true;
 	case kWorkers: o.workers = uint32_t(parse_number("--workers", value, VKCKPT_MAX_WORKERS)); return true;
+	case kDiskDigest: o.disk_digest = true; return true;
 	case kQuiesce: o.quiesce_timeout_ns = parse_number("--quiesce-timeout", value, 86400) * 1'000'000'000; return true;
 	case kCodec:
 		if (strcmp(value, "lz4") != 0 && strcmp(value, "raw") != 0)

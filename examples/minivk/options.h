@@ -14,6 +14,7 @@ struct Options {
 	uint64_t ram_bytes = 512ull << 20;
 	unsigned cpus = 1;
 	const char *disk = nullptr;
+	bool disk_digest = false;
 	const char *memory_image = nullptr;
 	const char *pidfile = nullptr;
 	std::vector<std::string> environment;

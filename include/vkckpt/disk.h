@@ -46,6 +46,8 @@ struct vkckpt_disk {
 	struct vkckpt_f_sidecar now;	/* as on disk */
 	uint32_t copies;		/* 1, set by the caller behind vkckpt_disk_boot or _thaw: a checkpoint that continues may copy it
 					   where it cannot be cloned, unasked; for files that hold little, like a copy-on-write layer */
+	uint32_t digests;		/* 1, set likewise: a checkpoint reads all of it and records a digest of its content, so that a copy
+					   of it, or the disk in another place, is known again */
 };
 
 /*

@@ -28,11 +28,14 @@ const char kAlive[] = "echo ready; thawed; echo alive; dd if=/dev/vkd0 bs=512 co
 struct Suspended {
 	Place place;
 	std::string folder = place / "disks", disk = folder + "/disk.img";
-	Suspended()
+	explicit Suspended(const std::vector<std::string> &more = {})
 	{
+		std::vector<std::string> options = {"-r", disk};
+		options.insert(options.end(), more.begin(), more.end());
+
 		fs::create_directory(folder);
 		place.make_disk(1 << 20, "disks/disk.img");
-		Child child = place.sh(std::string("printf bytes | dd of=/dev/vkd0 conv=notrunc 2>/dev/null; sync; ") + kAlive, {"-r", disk});
+		Child child = place.sh(std::string("printf bytes | dd of=/dev/vkd0 conv=notrunc 2>/dev/null; sync; ") + kAlive, options);
 		REQUIRE(child->expect("ready"));
 		REQUIRE(suspend(*child) == "");
 	}
@@ -174,6 +177,28 @@ TEST_CASE("a thaw of a disk that was changed is refused", "[disk]")
 	s.refused("DISK_CHANGED");
 	CHECK(s.place.tool({"discard", s.disk}).status == 0);
 	CHECK(s.place.sh("echo booted", {"-r", s.disk})->end().out == "booted\n");
+}
+
+TEST_CASE("a suspended disk that was moved thaws in its new place with --disk-digest, and is refused with the remedy without", "[disk]")
+{
+	for (bool digest : {true, false}) {
+		Suspended s(digest ? std::vector<std::string>{"--disk-digest"} : std::vector<std::string>{});
+		pause_ms(20);
+		const std::string moved = s.place / "moved.img";
+		for (const char *tail : {"", VKCKPT_SIDECAR_SUFFIX}) {
+			fs::copy_file(s.disk + tail, moved + tail);
+			fs::remove(s.disk + tail);
+		}
+		s.disk = moved;
+		const std::vector<std::string> options = {"-o", "disk0.path=" + moved};
+		if (digest) {
+			CHECK(s.place.thawed({"--dry-run", options[0], options[1]}).status == 0);
+			s.thaws(options);
+		} else {
+			s.refused("DISK_CHANGED", options);
+			CHECK(has(s.place.thawed(options).err, "--disk-digest"));
+		}
+	}
 }
 
 TEST_CASE("a disk in use by another vkernel is refused at boot and at thaw", "[disk]")

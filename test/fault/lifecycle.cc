@@ -57,6 +57,7 @@ TEST_CASE("a suspend fails cleanly at every host call, and the vkernel runs on")
 		v.regions.push_back({ "bss", region_memory, sizeof region_memory });
 		fill(v);
 		REQUIRE(v.add_disk("disk0", disk) == 0);
+		v.device_state[0].fence.digests = 1;
 		spill(v.image, "old");
 		std::string sidecar = slurp(disk + ".vkckpt");
 		REQUIRE(v.arm() == 0);
@@ -98,9 +99,11 @@ TEST_CASE("a thaw fails cleanly at every host call, and the image thaws afterwar
 		std::string disk = v.dir / "disk";
 		fill(v);
 		REQUIRE(v.add_disk("disk0", disk) == 0);
+		v.device_state[0].fence.digests = 1;
 		REQUIRE(v.arm() == 0);
 		REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
 		v.die();
+		REQUIRE(chmod(disk.c_str(), 0640) == 0);	// so that it must be read
 		std::string sidecar = slurp(disk + ".vkckpt"), image = slurp(v.image);
 		int before = open_descriptors();
 		faults::start(k, -error);

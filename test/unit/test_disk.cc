@@ -260,6 +260,80 @@ TEST_CASE("suspend, thaw, and no second thaw")
 	}
 }
 
+TEST_CASE("a suspended disk that was moved, copied or restored is known by its digest, and refused without one")
+{
+	const bool digest = GENERATE(false, true);
+	Vkernel v;
+	std::string disk = v.dir / "disk", moved = v.dir / "moved";
+	spill(disk, std::string(100000, 'd'));
+	REQUIRE(truncate(disk.c_str(), 3 << 20) == 0);
+	int fd = open(disk.c_str(), O_WRONLY | O_CLOEXEC);
+	REQUIRE(pwrite(fd, "data behind a hole", 18, (2 << 20) + 777) == 18);
+	close(fd);
+	REQUIRE(v.add_disk("disk0", disk) == 0);
+	v.device_state[0].fence.digests = digest;
+	REQUIRE(v.arm() == 0);
+	REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
+	v.die();
+	usleep(20000);		// the clock of ctime is coarse
+	auto with_sidecar = [&](const std::string &how, const std::string &to) {
+		return system((how + " " + disk + " " + to + " && " + how + " " + disk + ".vkckpt " + to + ".vkckpt").c_str()) == 0;
+	};
+	bool changed = false;
+	SECTION("renamed") REQUIRE(with_sidecar("mv", moved));
+	SECTION("its mode changed")
+	{
+		REQUIRE(chmod(disk.c_str(), 0640) == 0);
+		moved = disk;
+	}
+	SECTION("copied, with its holes filled") REQUIRE(with_sidecar("cp -a --sparse=never", moved));
+	SECTION("copied, with more holes") REQUIRE(with_sidecar("cp -a --sparse=always", moved));
+	SECTION("moved to another file system, if there is one")
+	{
+		moved = access("/dev/shm", W_OK) == 0 ? "/dev/shm/vkckpt-test-" + std::to_string(getpid()) : moved;
+		REQUIRE(with_sidecar("mv", moved));
+	}
+	SECTION("restored from a backup in its place")
+	{
+		REQUIRE(system(("cp -a " + disk + " " + moved + " && rm " + disk + " && cp " + moved + " " + disk).c_str()) == 0);
+		moved = disk;
+	}
+	SECTION("copied, and one byte of the copy is another one")
+	{
+		REQUIRE(with_sidecar("cp -a", moved));
+		fd = open(moved.c_str(), O_WRONLY | O_CLOEXEC);
+		REQUIRE(pwrite(fd, "x", 1, 1 << 20) == 1);
+		close(fd);
+		changed = true;
+	}
+	SECTION("copied, and data were shifted in the copy")
+	{
+		REQUIRE(with_sidecar("cp -a", moved));
+		fd = open(moved.c_str(), O_WRONLY | O_CLOEXEC);
+		std::string none(65536, 0), piece(65536, 0);
+		memcpy(piece.data() + 777, "data behind a hole", 18);
+		REQUIRE(pwrite(fd, none.data(), none.size(), 2 << 20) == 65536);
+		REQUIRE(pwrite(fd, piece.data(), piece.size(), (2 << 20) + 65536) == 65536);
+		close(fd);
+		changed = true;
+	}
+	std::string path = "disk0.path=" + moved;
+	v.overrides.push_back(path.c_str());
+	int r = v.thaw(v.image);
+	INFO(v.err.message);
+	if (digest && !changed) {
+		CHECK(r == 0);
+		CHECK(inspect(moved).state == VKCKPT_DISK_RUNNING);
+	} else {
+		CHECK(r == -ESTALE);
+		CHECK(reason(v.err) == "DISK_CHANGED");
+		CHECK(std::string(v.err.message).find("--disk-digest") != std::string::npos);
+		CHECK(inspect(moved).state == VKCKPT_DISK_SUSPENDED);
+	}
+	unlink(moved.c_str());
+	unlink((moved + ".vkckpt").c_str());
+}
+
 TEST_CASE("a chain of suspends and thaws: only the newest image fits")
 {
 	Vkernel v;
