@@ -1,6 +1,6 @@
 /*
  * A guest program that checks itself while its kernel is suspended and thawed under it: survive FOLDER [PERIOD_MS]. One process per trade;
- * every period a line SURV with what each has done and how many errors it found. A trade that stands still for a whole second counts as stuck.
+ * every period a line SURV with what each has done and how many errors it found. A trade that stands still for a whole period counts as stuck, and is named.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -387,7 +387,7 @@ int main(int argc, char **argv)
 	for (unsigned long t = 0;; t++) {
 		unsigned long errors = 0;
 		int stuck = 0, n;
-		char line[1024];
+		char line[1024], still[256] = "";
 		pause_ms(period);
 		n = snprintf(line, sizeof line, "SURV %lu", t);
 		for (int i = 0; i < TRADES; i++) {
@@ -395,10 +395,13 @@ int main(int argc, char **argv)
 			if (slots[i].errors)
 				n += snprintf(line + n, sizeof line - n, "(ERR %lu)", slots[i].errors);
 			errors += slots[i].errors;
-			stuck += slots[i].done == last[i];
+			if (slots[i].done == last[i]) {
+				stuck++;
+				strcat(strcat(still, ":"), trades[i].name);
+			}
 			last[i] = slots[i].done;
 		}
-		printf("%s errors=%lu stuck=%d\n", line, errors, stuck);
+		printf("%s errors=%lu stuck=%d%s\n", line, errors, stuck, still);
 		fflush(stdout);
 	}
 }

@@ -22,7 +22,8 @@ while [ ! -e /mnt/stop ]; do
 done
 for i in $(seq 20); do	# a busy host lets a trade stand still for a second; one that is dead does so in every look
 	sleep 1.1
-	case $(tail -n 1 /run/surv) in *' stuck=0') break ;; esac
+	look=$(tail -n 1 /run/surv)
+	case $look in *' stuck=0') break ;; esac
 done
-echo "LAST $(tail -n 1 /run/surv) writers=$(cat /run/writer* | awk '{ bad += $2; n += $1 } END { print n " rounds, " bad + 0 " bad" }')" \
+echo "LAST $look writers=$(cat /run/writer* | awk '{ bad += $2; n += $1 } END { print n " rounds, " bad + 0 " bad" }')" \
 	"vmapped=$(grep -c 'kernel_clone.*vmalloc' /proc/vmallocinfo)"
