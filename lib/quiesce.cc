@@ -140,7 +140,7 @@ Result<bool> poll_notice(struct vkckpt &ck)
 			return false;
 	}
 	ck.quiesce_began_ns = now_ns();
-	ck.quiesce_deadline_ns = ck.quiesce_began_ns + ck.config.quiesce_timeout_ns;
+	__atomic_store_n(&ck.quiesce_deadline_ns, ck.quiesce_began_ns + ck.config.quiesce_timeout_ns, __ATOMIC_RELAXED);
 	ck.watch.extend(ck.quiesce_deadline_ns + kWatchGrace);
 	ck.run.phase(VKCKPT_PHASE_QUIESCE);
 	set_stage(ck, Stage::drain);
@@ -228,6 +228,8 @@ Status missing_vcpu(struct vkckpt &ck)
 	return fail(ETIMEDOUT, VKCKPT_R_QUIESCE_TIMEOUT, "quiesce: park");
 }
 
+// A vCPU that is late may find the next request's deadline here: its own park has been released by then, and neither the exchange of the word nor
+// the futex takes the old one.
 Role wait_in_park(struct vkckpt &ck)
 {
 	for (;;) {
@@ -236,9 +238,9 @@ Role wait_in_park(struct vkckpt &ck)
 			return Role::waited;
 		uint64_t wait_ns = 0;	// while another captures: until it is done
 		if ((word & kParkState) == kParkOpen) {
-			uint64_t now = now_ns();
+			uint64_t now = now_ns(), deadline_ns = __atomic_load_n(&ck.quiesce_deadline_ns, __ATOMIC_RELAXED);
 			bool stop = request_cancelled(ck);
-			if (stop || now >= ck.quiesce_deadline_ns) {
+			if (stop || now >= deadline_ns) {
 				Status why = stop ? cancelled() : missing_vcpu(ck);
 				// Back to "full" first: the outcome must stand before anybody is released.
 				if (ck.park_word.swap_if(word, (word & ~kParkState) | kParkFull)) {
@@ -248,7 +250,7 @@ Role wait_in_park(struct vkckpt &ck)
 				}
 				continue;
 			}
-			wait_ns = ck.quiesce_deadline_ns - now;
+			wait_ns = deadline_ns - now;
 		}
 		sys_futex_wait(&ck.park_word.value_, word, wait_ns);
 	}

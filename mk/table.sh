@@ -84,6 +84,12 @@ if [ -f test/crash/hook.cc ] && [ -n "${minivk_objs-}" ] && [ -n "${command_objs
 	program $B/faulty/bin/vkckpt "-no-pie -lsodium -lbsd" $command_objs $hook $sodium_lib $B/faulty/libvkckpt.a
 	tests="$tests $B/faulty/bin/minivk $B/faulty/bin/vkckpt"
 fi
+# What runs in several threads, under ThreadSanitizer (make test-tsan), which has to see all of the program.
+if [ $B = build/tsan ]; then
+	objects TEST_CXXFLAGS test/catch_main.cc test/tsan/threads.cc test/unit/test_workers.cc test/unit/fill.cc test/unit/test_quiesce.cc \
+	    test/unit/test_chain.cc test/unit/image_corners.cc
+	program $B/test/tsan/run "-no-pie -pthread -lbsd" $objs $B/lib/libvkckpt.a
+fi
 if [ -f test/fuzz/run.cc ]; then
 	# Read calls of the library lead to files in memory (test/fuzz/memory_host.cc); one stage of a thaw is stood in for.
 	wrap=

@@ -194,7 +194,10 @@ struct vkckpt_hooks {
 	void (*notice_begin)(void *arg);
 	int (*notice_poll)(void *arg, const char **why);
 	void (*notice_undo)(void *arg);
-	/* SAFE POINT, on the coordinating vCPU: a request ended and this process runs on. err->reason 0: image committed. */
+	/*
+	 * SAFE POINT, on the coordinating vCPU: a request ended and this process runs on. err->reason 0: image committed. The next
+	 * request may be made already, and be told of by another vCPU at the same time.
+	 */
 	void (*resumed)(void *arg, const struct vkckpt_error *err);
 	/*
 	 * THAW. A segment of RAM is mapped (read and write; mprotect it if it needs more) and loaded, in fd (owned by the

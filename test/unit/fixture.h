@@ -23,7 +23,11 @@
 
 namespace fixture {
 
+#ifdef __SANITIZE_THREAD__
+constexpr uintptr_t kRam = 0x7000000000;	// the other is of no use to ThreadSanitizer
+#else
 constexpr uintptr_t kRam = 0x300000000000;
+#endif
 constexpr size_t kRamBytes = 1 << 20;
 
 // A folder of its own, removed at the end.
@@ -206,7 +210,10 @@ struct Vkernel {
 		hooks.arg = this;
 		hooks.kick = [](void *) {};
 		hooks.resumed = [](void *p, const struct vkckpt_error *e) {
-			static_cast<Vkernel *>(p)->last_resumed = *e;
+			{	// that of the next request may come on another vCPU
+				std::lock_guard<std::mutex> hold(static_cast<Vkernel *>(p)->log.mutex);
+				static_cast<Vkernel *>(p)->last_resumed = *e;
+			}
 			static_cast<Vkernel *>(p)->log.add(std::string("resumed:") + vkckpt_reason_name(e->reason));
 		};
 		hooks.thawed = [](void *p, const struct vkckpt_thaw_info *i) {

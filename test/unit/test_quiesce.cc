@@ -189,7 +189,7 @@ struct Threads {
 	std::vector<std::thread> threads;
 	std::atomic<bool> stop{ false };
 	std::atomic<int> resumed{ 0 }, exits{ 0 };
-	int stuck = -1;
+	std::atomic<int> stuck{ -1 };
 
 	Threads(Vkernel &vk, unsigned count, int stuck_one = -1) : v(vk), stuck(stuck_one)
 	{
