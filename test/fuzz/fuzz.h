@@ -15,6 +15,7 @@ void fuzz_random(const uint8_t *data, size_t size);	// index and chunks by rando
 void fuzz_header(const uint8_t *data, size_t size);	// block 0 alone
 void fuzz_records(const uint8_t *data, size_t size);	// head records of every type, one behind the other
 void fuzz_cipher(const uint8_t *data, size_t size);	// an encrypted image, behind its seal
+void fuzz_chain(const uint8_t *data, size_t size);	// an increment and the image that it is built on
 void fuzz_group(const uint8_t *data, size_t size);	// a group's descriptors
 void fuzz_lz4(const uint8_t *data, size_t size);	// decoding a chunk
 void fuzz_walk(const uint8_t *data, size_t size);	// page tables: the root, then RAM
@@ -32,6 +33,7 @@ inline constexpr FuzzTarget kFuzzTargets[] = {
 	{ "image", fuzz_image, fuzz::mutate_image, 100 },
 	{ "random", fuzz_random, fuzz::mutate_image, 100 },
 	{ "cipher", fuzz_cipher, fuzz::mutate_bytes, 10 },
+	{ "chain", fuzz_chain, fuzz::mutate_chain, 20 },
 	{ "header", fuzz_header, fuzz::mutate_block, 200 },
 	{ "records", fuzz_records, fuzz::mutate_bytes, 200 },
 	{ "group", fuzz_group, fuzz::mutate_bytes, 400 },

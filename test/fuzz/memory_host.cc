@@ -9,29 +9,34 @@
 
 namespace {
 
-struct {
+struct File {
 	const uint8_t *content;
 	size_t bytes, position;
-} file;
+};
+File file, parent;
+File *of(int fd) { return fd == memory_host::kFile ? &file : fd == memory_host::kParent ? &parent : nullptr; }
 
 constexpr char kFolder[] = "/fuzz/";
 bool is_ours(const char *path) { return std::strncmp(path, kFolder, sizeof kFolder - 1) == 0; }
 
-long take(void *buffer, size_t bytes, uint64_t offset)
+int fd_of(const char *path) { return parent.content && std::strcmp(path, memory_host::kPath) != 0 ? memory_host::kParent : memory_host::kFile; }
+
+long take(const File &f, void *buffer, size_t bytes, uint64_t offset)
 {
-	if (offset >= file.bytes)
+	if (offset >= f.bytes)
 		return 0;
-	size_t count = std::min<size_t>(bytes, file.bytes - offset);
-	std::memcpy(buffer, file.content + offset, count);
+	size_t count = std::min<size_t>(bytes, f.bytes - offset);
+	std::memcpy(buffer, f.content + offset, count);
 	return static_cast<long>(count);
 }
 
-long facts(struct stat *out)
+long facts(int fd, struct stat *out)
 {
 	*out = {};
 	out->st_mode = S_IFREG | 0600;
-	out->st_size = static_cast<off_t>(file.bytes);
-	out->st_dev = out->st_ino = 1;
+	out->st_size = static_cast<off_t>(of(fd)->bytes);
+	out->st_dev = 1;
+	out->st_ino = static_cast<ino_t>(fd);
 	return 0;
 }
 
@@ -39,7 +44,12 @@ long facts(struct stat *out)
 
 namespace memory_host {
 
-void put(const void *content, size_t bytes) { file = { static_cast<const uint8_t *>(content), bytes, 0 }; }
+void put(const void *content, size_t bytes)
+{
+	file = { static_cast<const uint8_t *>(content), bytes, 0 };
+	parent = {};
+}
+void put_parent(const void *content, size_t bytes) { parent = { static_cast<const uint8_t *>(content), bytes, 0 }; }
 
 }  // namespace memory_host
 
@@ -54,20 +64,22 @@ long WRAP(_ZN2vk8sys_openEPKcii)(const char *path, int flags, int mode)
 {
 	if (!is_ours(path))
 		return REAL(_ZN2vk8sys_openEPKcii)(path, flags, mode);
-	file.position = 0;
-	return memory_host::kFile;
+	int fd = fd_of(path);
+	of(fd)->position = 0;
+	return fd;
 }
 
 long REAL(_ZN2vk9sys_closeEi)(int);
-long WRAP(_ZN2vk9sys_closeEi)(int fd) { return fd == memory_host::kFile ? 0 : REAL(_ZN2vk9sys_closeEi)(fd); }
+long WRAP(_ZN2vk9sys_closeEi)(int fd) { return of(fd) ? 0 : REAL(_ZN2vk9sys_closeEi)(fd); }
 
 long REAL(_ZN2vk8sys_readEiPvm)(int, void *, size_t);
 long WRAP(_ZN2vk8sys_readEiPvm)(int fd, void *buffer, size_t bytes)
 {
-	if (fd != memory_host::kFile)
+	File *f = of(fd);
+	if (!f)
 		return REAL(_ZN2vk8sys_readEiPvm)(fd, buffer, bytes);
-	long got = take(buffer, bytes, file.position);
-	file.position += static_cast<size_t>(got);
+	long got = take(*f, buffer, bytes, f->position);
+	f->position += static_cast<size_t>(got);
 	return got;
 }
 
@@ -76,25 +88,25 @@ long WRAP(_ZN2vk9sys_preadEiPvmm)(int fd, void *buffer, size_t bytes, uint64_t o
 {
 	if (static_cast<int64_t>(offset) < 0)
 		return -EINVAL;
-	return fd == memory_host::kFile ? take(buffer, bytes, offset) : REAL(_ZN2vk9sys_preadEiPvmm)(fd, buffer, bytes, offset);
+	return of(fd) ? take(*of(fd), buffer, bytes, offset) : REAL(_ZN2vk9sys_preadEiPvmm)(fd, buffer, bytes, offset);
 }
 
 long REAL(_ZN2vk9sys_fstatEiP4stat)(int, struct stat *);
 long WRAP(_ZN2vk9sys_fstatEiP4stat)(int fd, struct stat *out)
 {
-	return fd == memory_host::kFile ? facts(out) : REAL(_ZN2vk9sys_fstatEiP4stat)(fd, out);
+	return of(fd) ? facts(fd, out) : REAL(_ZN2vk9sys_fstatEiP4stat)(fd, out);
 }
 
 long REAL(_ZN2vk9sys_lstatEPKcP4stat)(const char *, struct stat *);
 long WRAP(_ZN2vk9sys_lstatEPKcP4stat)(const char *path, struct stat *out)
 {
-	return is_ours(path) ? facts(out) : REAL(_ZN2vk9sys_lstatEPKcP4stat)(path, out);
+	return is_ours(path) ? facts(fd_of(path), out) : REAL(_ZN2vk9sys_lstatEPKcP4stat)(path, out);
 }
 
 long REAL(_ZN2vk9sys_fcntlEiil)(int, int, long);
 long WRAP(_ZN2vk9sys_fcntlEiil)(int fd, int command, long argument)
 {
-	return fd == memory_host::kFile ? 0 : REAL(_ZN2vk9sys_fcntlEiil)(fd, command, argument);
+	return of(fd) ? 0 : REAL(_ZN2vk9sys_fcntlEiil)(fd, command, argument);
 }
 
 // Memory comes when it is touched, not before: an input uses little of it.

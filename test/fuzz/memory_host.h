@@ -9,10 +9,13 @@
 namespace memory_host {
 
 constexpr int kFile = 1 << 20;		// the descriptor of the one file; its position is 0 after put
+constexpr int kParent = kFile + 1;
 constexpr const char *kPath = "/fuzz/file";
 
-// The content of the file from now on; the memory stays the caller's.
+// The content of the file from now on, and of no other; the memory stays the caller's.
 void put(const void *content, size_t bytes);
+// Until the next put: what every other path below /fuzz/ leads to.
+void put_parent(const void *content, size_t bytes);
 
 }  // namespace memory_host
 #endif

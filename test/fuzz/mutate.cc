@@ -194,6 +194,29 @@ void mutate_image(Bytes &bytes, Random &random)
 	bytes = image_model::build(image, repair);
 }
 
+void mutate_chain(Bytes &bytes, Random &random)
+{
+	uint32_t length = 0;
+	if (bytes.size() >= sizeof length)
+		std::memcpy(&length, bytes.data(), sizeof length);
+	if (bytes.size() < sizeof length || length > bytes.size() - sizeof length || random.below(64) == 0) {
+		mutate_bytes(bytes, random);
+		return;
+	}
+	auto middle = bytes.begin() + static_cast<long>(sizeof length + length);
+	Bytes first(bytes.begin() + sizeof length, middle), second(middle, bytes.end());
+	uint64_t which = random.below(4);
+	if (which != 0)
+		mutate_image(first, random);
+	if (which != 1)
+		mutate_image(second, random);
+	length = static_cast<uint32_t>(first.size());
+	bytes.resize(sizeof length);
+	std::memcpy(bytes.data(), &length, sizeof length);
+	bytes.insert(bytes.end(), first.begin(), first.end());
+	bytes.insert(bytes.end(), second.begin(), second.end());
+}
+
 void mutate_block(Bytes &bytes, Random &random)
 {
 	mutate_bytes(bytes, random);

@@ -35,6 +35,8 @@ void mutate_bytes(Bytes &, Random &);
 void change_bytes(uint8_t *bytes, size_t count, Random &);
 // One to four changes of an image's fields, records, descriptors or stored bytes; mostly everything else is then made to fit.
 void mutate_image(Bytes &, Random &);
+// Two images: the length of the first in four bytes, the first, the second. Either is changed as by mutate_image, or both.
+void mutate_chain(Bytes &, Random &);
 // A block whose last 16 bytes are the digest of the rest.
 void mutate_block(Bytes &, Random &);
 

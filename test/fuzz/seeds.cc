@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <vector>
 
 #include <vkckpt/disk.h>
@@ -114,12 +115,31 @@ void make_sidecars(const std::string &folder)
 	}
 }
 
+Bytes load(const char *path)
+{
+	std::ifstream in(path, std::ios::binary);
+	return Bytes(std::istreambuf_iterator<char>(in), {});
+}
+
+// The golden increment and its parent, as target `chain' takes them.
+void make_chains(const std::string &folder)
+{
+	const Bytes parent = load("test/golden/chain.1"), child = load("test/golden/chain.2");
+	uint32_t length = static_cast<uint32_t>(child.size());
+	Bytes both(sizeof length);
+	std::memcpy(both.data(), &length, sizeof length);
+	both.insert(both.end(), child.begin(), child.end());
+	both.insert(both.end(), parent.begin(), parent.end());
+	spill(folder + "/chain", "golden", both);
+}
+
 }  // namespace
 
 void make(const std::string &folder)
 {
 	make_images(folder);
 	make_sidecars(folder);
+	make_chains(folder);
 }
 
 }  // namespace seeds
