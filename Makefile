@@ -54,12 +54,22 @@ test-asan: deps
 	$(MAKE) -j$(JOBS) B=build/asan OPT='-O1 -g -fno-omit-frame-pointer' CC='$(CC) $(ASAN)' CXX='$(CXX) $(ASAN)' checked
 	sh test/checked.sh build/asan
 
+# The library's threads, and those of a vkernel in it, under ThreadSanitizer; setarch: it knows no other layout of the address space.
+test-tsan: deps
+	$(MAKE) -j$(JOBS) B=build/tsan OPT='-O1 -g -Wno-tsan' CC='$(CC) -fsanitize=thread' CXX='$(CXX) -fsanitize=thread' build/tsan/test/tsan/run
+	TSAN_OPTIONS="$${TSAN_OPTIONS:-halt_on_error=1}" setarch -R build/tsan/test/tsan/run
+
 # Which lines and branches of the library those tests reach; fails below NEED percent of the branches of what reads images.
 NEED = 95
 coverage: deps
 	$(MAKE) -j$(JOBS) all tests
 	$(MAKE) -j$(JOBS) B=build/coverage OPT='-O0 -g' CC='$(CC) --coverage' CXX='$(CXX) --coverage' checked
 	NEED=$(NEED) sh test/coverage.sh build/coverage
+
+# What the tests have tried, in numbers: the short ones run now, the long ones (coverage, fuzz-long, explore, soak) as they last ran.
+figures: deps
+	$(MAKE) -j$(JOBS) build/test/unit/run build/test/fault/run build/test/fuzz/run
+	sh test/figures.sh
 
 # FUZZ_INPUTS inputs for every target, or for TARGET alone: hours. What has run is remembered in build/fuzz-long.
 FUZZ_INPUTS = 10000000
@@ -100,7 +110,8 @@ soak: deps
 # Every interleaving of three processes that suspend, thaw, boot, clone and discard, killed at any step; and power loss.
 explore: deps
 	$(MAKE) -j$(JOBS) build/test/fault/run
-	build/test/fault/run "[explorer],[.explore],[power]"
+	build/test/fault/run "[explorer],[.explore],[power]" >build/explore.log || { cat build/explore.log; exit 1; }
+	cat build/explore.log
 
 # User Mode Linux with the library in it (vkernel-hooks/uml) and a Debian guest for it.
 uml: deps
@@ -136,5 +147,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all deps demo play test test-asan coverage fuzz fuzz-long checked bench bench-check bench-baseline soak explore install clean world tests uml uml-guest demo-uml play-uml test-uml \
+.PHONY: all deps demo play test test-asan test-tsan coverage figures fuzz fuzz-long checked bench bench-check bench-baseline soak explore install clean world tests uml uml-guest demo-uml play-uml test-uml \
 	test-uml-debug test-uml-vmap

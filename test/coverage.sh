@@ -26,7 +26,7 @@ mkdir -p "$out"
 for data in "$folder"/lib/*.gcda; do
 	"${GCOV:-gcov}" -b -c -r -t "$data" >"$out/$(basename "${data%.gcda}").cc.gcov" 2>/dev/null
 done
-awk -v reader="$reader" -v need="$NEED" '
+awk -v reader="$reader" -v need="$NEED" -v figures="$folder/figures" '
 	BEGIN { n = split(reader, r); for (i = 1; i <= n; i++) is_reader[r[i]] = 1 }
 	/^ *-: *0:Source:/ {
 		keep = /Source:lib\/[a-z0-9_]*\.cc$/
@@ -52,5 +52,6 @@ awk -v reader="$reader" -v need="$NEED" '
 		for (f in is_reader) { all += count[f]; hit += taken[f] }
 		percent = all ? 100 * hit / all : 0
 		printf "coverage: %.1f %% of the %d branches of the reader were taken (%d %% are asked for)\n", percent, all, need
+		printf "figure: coverage-reader-percent %.1f\nfigure: coverage-reader-branches %d\n", percent, all >figures
 		exit percent < need
 	}' "$out"/*.gcov

@@ -56,8 +56,11 @@ while [ "$done_cycles" -lt "$cycles" ]; do
 done
 echo "soak: $done_cycles suspends and thaws in $runs runs, every output equal to that of an undisturbed run"
 
+echo "figure: soak-minivk-cycles $done_cycles" >build/soak.figures	# for test/figures.sh
+
 echo "== User Mode Linux"
 LIMIT=20000 CYCLES=$uml_cycles sh test/uml/run.sh cycles lazy
+echo "figure: soak-uml-cycles $uml_cycles" >>build/soak.figures
 LIMIT=20000 CYCLES=$((uml_cycles / 4)) sh test/uml/run.sh network
 LIMIT=20000 sh test/uml/run.sh test/uml/deep/*.sh
 

@@ -57,6 +57,23 @@ TEST_CASE("random access refuses a trailer or an index that lies, as the stream 
 	CHECK(both([](Forgery &f) { f.image[f.image.size() - sizeof(vkckpt_f_trailer) - 1] = 1; }) == VKCKPT_R_DAMAGED);	// padding
 }
 
+TEST_CASE("both readers take a newer minor version and refuse a newer major one, whatever else it has changed", "[image]")
+{
+	CHECK(both([](Forgery &f) { f.header().version_minor = VKCKPT_VERSION_MINOR + 1; }) == 0);
+	CHECK(both([](Forgery &f) { f.header().version_minor = 0xffff; }) == 0);
+	CHECK(both([](Forgery &f) { f.header().version_minor = 0; }) == 0);	// an older one
+	for (uint32_t major : { 0u, VKCKPT_VERSION_MAJOR + 1u, 0xffffu }) {
+		CHECK(both([&](Forgery &f) { f.header().version_major = major; }) == VKCKPT_R_VERSION_UNKNOWN);
+		Bytes other = forgery().image;	// of a format whose header has another layout and digest: the version is what is told
+		std::memset(other.data() + 12, 0x5a, 4000);
+		at<vkckpt_f_header>(other, 0).version_major = major;
+		CHECK(read_bytes(other).reason == VKCKPT_R_VERSION_UNKNOWN);
+		CHECK(open_reason(other) == VKCKPT_R_VERSION_UNKNOWN);
+	}
+	CHECK(both([](Forgery &f) { f.header().required_features |= 1ull << 40; }) == VKCKPT_R_FEATURE_UNKNOWN);
+	CHECK(both([](Forgery &f) { f.header().optional_features = ~0ull; }) == 0);
+}
+
 TEST_CASE("an entry of the index with more bytes than there are before it is DAMAGED", "[image][hostile]")
 {
 	Frames frames;

@@ -1,6 +1,7 @@
 // A damaged, short or lengthened image is never taken for a good one, and the reason is the right one.
 #include <catch2/catch.hpp>
 
+#include <cstdio>
 #include <set>
 
 #include "test/unit/image_support.h"
@@ -47,6 +48,7 @@ TEST_CASE("a flipped bit in any byte is found by the streaming reader", "[image]
 		REQUIRE(expected);
 		REQUIRE(pwrite(file.fd(), &good[i], 1, static_cast<off_t>(i)) == 1);
 	}
+	std::printf("figure: damage-bytes-flipped %zu\n", good.size());
 }
 
 TEST_CASE("a flipped byte is found at random access wherever a frame or the tables are concerned", "[image][damage]")
@@ -92,6 +94,7 @@ TEST_CASE("every truncation is TRUNCATED", "[image][damage]")
 			REQUIRE(err.reason == VKCKPT_R_TRUNCATED);
 		}
 	}
+	std::printf("figure: damage-lengths-cut %zu\n", good.size());
 }
 
 TEST_CASE("bytes behind the end are TRAILING_DATA", "[image][damage]")
@@ -103,6 +106,15 @@ TEST_CASE("bytes behind the end are TRAILING_DATA", "[image][damage]")
 		REQUIRE(read_bytes(bad).reason == VKCKPT_R_TRAILING_DATA);
 		REQUIRE(open_reason(bad) == VKCKPT_R_TRAILING_DATA);
 	}
+	constexpr size_t kMost = 2 * VKCKPT_BLOCK;
+	TempFile file(good);
+	for (size_t more = 1; more <= kMost; more++) {
+		REQUIRE(ftruncate(file.fd(), static_cast<off_t>(good.size() + more)) == 0);
+		lseek(file.fd(), 0, SEEK_SET);
+		INFO("appended " << more);
+		REQUIRE(read_image(file.fd(), nullptr).reason == VKCKPT_R_TRAILING_DATA);
+	}
+	std::printf("figure: damage-lengths-appended %zu\n", kMost);
 	Bytes twice = good;
 	twice.insert(twice.end(), good.begin(), good.end());
 	REQUIRE(read_bytes(twice).reason == VKCKPT_R_TRAILING_DATA);
