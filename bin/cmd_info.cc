@@ -119,6 +119,8 @@ void print_cpu(const ImageFile &image)
 	}
 	if (!row.empty())
 		line(text.empty() ? "Needs" : "", row);
+	if (image.host().cpu_masked)
+		line("Masked", "its guests are shown no more than these (--cpu-mask)");
 	std::string lacking = cpu_lacking_here(image.host());
 	line("This host", lacking.empty() ? "has all of these" : "cannot thaw it: it lacks " + lacking);
 }
@@ -295,6 +297,7 @@ void json_what(Json &json, const ImageFile &image)
 	json.number("monotonic_ns", host.monotonic_ns);
 	json.string("xcr0", address_text(host.xcr0));
 	json.number("xsave_bytes", host.xsave_bytes);
+	json.boolean("cpu_masked", host.cpu_masked != 0);
 	json.begin_array("cpu_features");
 	for (const std::string &name : cpu_feature_names(host))
 		json.string("", name);

@@ -7,6 +7,7 @@
 
 #include "lib/export.h"
 #include "lib/context.h"
+#include "lib/cpu.h"
 #include "lib/host.h"
 #include "lib/image_check.h"
 #include "lib/signals.h"
@@ -388,7 +389,11 @@ Status copy_config(struct vkckpt &ck, const struct vkckpt_config &c, const Birth
 		ck.config.quiesce_timeout_ns = kQuiesceTimeout;
 	if (!ck.config.notice_timeout_ns)
 		ck.config.notice_timeout_ns = kNoticeTimeout;
-	return host_facts(&ck.host);
+	VK_TRY(host_facts(&ck.host));
+	if (c.cpu && c.cpu->masked)
+		cpu_show(*c.cpu, &ck.host);
+	ck.config.cpu = nullptr;
+	return success();
 }
 
 // --- the run directory, and room for an image

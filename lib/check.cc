@@ -26,6 +26,28 @@ Status check_arch(Thaw &t)
 	return arch == VKCKPT_ARCH_X86_64 ? success() : refuse(VKCKPT_R_ARCH_DIFFERS, "", ENOTSUP, arch);
 }
 
+// What guests are to be shown of the processor: what the image says, or the caller, who may not take away what they know of.
+Status check_shown(Thaw &t)
+{
+	const struct vkckpt_f_host &then = t.image->head().host();
+	const struct vkckpt_config &v = t.config->vkernel;
+	const struct vkckpt_hooks *hooks = v.hooks;
+	const struct vkckpt_cpu *given = v.size > offsetof(struct vkckpt_config, cpu) ? v.cpu : nullptr;
+	t.cpu = given ? *given : cpu_shown(then);
+	if (!t.cpu.masked)
+		return success();
+	struct vkckpt_f_host shown = t.here;
+	cpu_show(t.cpu, &shown);
+	if (Status s = cpu_check(then, shown); !s.ok()) {
+		char subject[64];
+		Text(subject, sizeof subject).add("cpu: its guests were shown ").add(s.subject);
+		VK_TRY(go_on(t, refuse(VKCKPT_R_BAD_ARGUMENT, subject, EINVAL)));
+	}
+	bool can = hooks && hooks->size > offsetof(struct vkckpt_hooks, cpu_masked) && hooks->cpu_masked &&
+	    hooks->cpu_masked(hooks->arg, &t.cpu) >= 0;
+	return can ? success() : refuse(VKCKPT_R_CPU_UNMASKED, "");
+}
+
 Status check_host(Thaw &t)
 {
 	const struct vkckpt_f_host &then = t.image->head().host();
@@ -34,7 +56,8 @@ Status check_host(Thaw &t)
 	if (then.page_bytes != t.here.page_bytes)
 		VK_TRY(go_on(t, refuse(VKCKPT_R_PAGE_SIZE_DIFFERS, "", ENOTSUP, then.page_bytes)));
 	VK_TRY(go_on(t, cpu_check_features(then, t.here)));
-	return go_on(t, cpu_check_xstate(then, t.here));
+	VK_TRY(go_on(t, cpu_check_xstate(then, t.here)));
+	return go_on(t, check_shown(t));
 }
 
 Status check_build(const struct vkckpt_config &v, const struct vkckpt_f_identity &id)

@@ -1,33 +1,28 @@
-// CPU features: read at arm, compared at thaw. Any context; no host calls.
+// CPU features: read at arm, compared at thaw; what guests are shown of them is in cpu_mask.cc. Any context; no host calls.
 #include "lib/cpu.h"
 
 #include <errno.h>
 #include <stddef.h>
 
 namespace vk {
-namespace {
 
-struct Feature {
-	uint8_t word, bit;
-	const char *name;
-};
-
-// Instructions that user code can execute. What only a kernel sees (vmx, mtrr ...) and what the vkernel cannot pass on is not listed.
-const Feature kFeatures[] = {
-	{ VKCKPT_CPUID_1_EDX, 0, "fpu" }, { VKCKPT_CPUID_1_EDX, 4, "tsc" }, { VKCKPT_CPUID_1_EDX, 8, "cx8" },
-	{ VKCKPT_CPUID_1_EDX, 15, "cmov" }, { VKCKPT_CPUID_1_EDX, 19, "clflush" }, { VKCKPT_CPUID_1_EDX, 23, "mmx" },
-	{ VKCKPT_CPUID_1_EDX, 24, "fxsr" }, { VKCKPT_CPUID_1_EDX, 25, "sse" }, { VKCKPT_CPUID_1_EDX, 26, "sse2" },
-	{ VKCKPT_CPUID_1_ECX, 0, "sse3" }, { VKCKPT_CPUID_1_ECX, 1, "pclmulqdq" }, { VKCKPT_CPUID_1_ECX, 9, "ssse3" },
-	{ VKCKPT_CPUID_1_ECX, 12, "fma" }, { VKCKPT_CPUID_1_ECX, 13, "cx16" }, { VKCKPT_CPUID_1_ECX, 19, "sse4_1" },
-	{ VKCKPT_CPUID_1_ECX, 20, "sse4_2" }, { VKCKPT_CPUID_1_ECX, 22, "movbe" }, { VKCKPT_CPUID_1_ECX, 23, "popcnt" },
-	{ VKCKPT_CPUID_1_ECX, 25, "aes" }, { VKCKPT_CPUID_1_ECX, 27, "osxsave" }, { VKCKPT_CPUID_1_ECX, 28, "avx" },
-	{ VKCKPT_CPUID_1_ECX, 29, "f16c" }, { VKCKPT_CPUID_1_ECX, 30, "rdrand" },
-	{ VKCKPT_CPUID_7_EBX, 0, "fsgsbase" }, { VKCKPT_CPUID_7_EBX, 3, "bmi1" }, { VKCKPT_CPUID_7_EBX, 5, "avx2" },
-	{ VKCKPT_CPUID_7_EBX, 8, "bmi2" }, { VKCKPT_CPUID_7_EBX, 9, "erms" }, { VKCKPT_CPUID_7_EBX, 16, "avx512f" },
-	{ VKCKPT_CPUID_7_EBX, 17, "avx512dq" }, { VKCKPT_CPUID_7_EBX, 18, "rdseed" }, { VKCKPT_CPUID_7_EBX, 19, "adx" },
+// Instructions that user code can execute. What only a kernel sees (vmx, mtrr ...) and what the vkernel cannot pass on is not listed. The last
+// number: the level of the psABI that has it; tsc and clflush are in all processors of the first.
+const CpuFeature kCpuFeatures[] = {
+	{ VKCKPT_CPUID_1_EDX, 0, "fpu", 1 }, { VKCKPT_CPUID_1_EDX, 4, "tsc", 1 }, { VKCKPT_CPUID_1_EDX, 8, "cx8", 1 },
+	{ VKCKPT_CPUID_1_EDX, 15, "cmov", 1 }, { VKCKPT_CPUID_1_EDX, 19, "clflush", 1 }, { VKCKPT_CPUID_1_EDX, 23, "mmx", 1 },
+	{ VKCKPT_CPUID_1_EDX, 24, "fxsr", 1 }, { VKCKPT_CPUID_1_EDX, 25, "sse", 1 }, { VKCKPT_CPUID_1_EDX, 26, "sse2", 1 },
+	{ VKCKPT_CPUID_1_ECX, 0, "sse3", 2 }, { VKCKPT_CPUID_1_ECX, 1, "pclmulqdq" }, { VKCKPT_CPUID_1_ECX, 9, "ssse3", 2 },
+	{ VKCKPT_CPUID_1_ECX, 12, "fma", 3 }, { VKCKPT_CPUID_1_ECX, 13, "cx16", 2 }, { VKCKPT_CPUID_1_ECX, 19, "sse4_1", 2 },
+	{ VKCKPT_CPUID_1_ECX, 20, "sse4_2", 2 }, { VKCKPT_CPUID_1_ECX, 22, "movbe", 3 }, { VKCKPT_CPUID_1_ECX, 23, "popcnt", 2 },
+	{ VKCKPT_CPUID_1_ECX, 25, "aes" }, { VKCKPT_CPUID_1_ECX, 27, "osxsave", 3 }, { VKCKPT_CPUID_1_ECX, 28, "avx", 3 },
+	{ VKCKPT_CPUID_1_ECX, 29, "f16c", 3 }, { VKCKPT_CPUID_1_ECX, 30, "rdrand" },
+	{ VKCKPT_CPUID_7_EBX, 0, "fsgsbase" }, { VKCKPT_CPUID_7_EBX, 3, "bmi1", 3 }, { VKCKPT_CPUID_7_EBX, 5, "avx2", 3 },
+	{ VKCKPT_CPUID_7_EBX, 8, "bmi2", 3 }, { VKCKPT_CPUID_7_EBX, 9, "erms" }, { VKCKPT_CPUID_7_EBX, 16, "avx512f", 4 },
+	{ VKCKPT_CPUID_7_EBX, 17, "avx512dq", 4 }, { VKCKPT_CPUID_7_EBX, 18, "rdseed" }, { VKCKPT_CPUID_7_EBX, 19, "adx" },
 	{ VKCKPT_CPUID_7_EBX, 21, "avx512ifma" }, { VKCKPT_CPUID_7_EBX, 23, "clflushopt" },
-	{ VKCKPT_CPUID_7_EBX, 24, "clwb" }, { VKCKPT_CPUID_7_EBX, 28, "avx512cd" }, { VKCKPT_CPUID_7_EBX, 29, "sha_ni" },
-	{ VKCKPT_CPUID_7_EBX, 30, "avx512bw" }, { VKCKPT_CPUID_7_EBX, 31, "avx512vl" },
+	{ VKCKPT_CPUID_7_EBX, 24, "clwb" }, { VKCKPT_CPUID_7_EBX, 28, "avx512cd", 4 }, { VKCKPT_CPUID_7_EBX, 29, "sha_ni" },
+	{ VKCKPT_CPUID_7_EBX, 30, "avx512bw", 4 }, { VKCKPT_CPUID_7_EBX, 31, "avx512vl", 4 },
 	{ VKCKPT_CPUID_7_ECX, 1, "avx512_vbmi" }, { VKCKPT_CPUID_7_ECX, 4, "ospke" },
 	{ VKCKPT_CPUID_7_ECX, 5, "waitpkg" }, { VKCKPT_CPUID_7_ECX, 6, "avx512_vbmi2" }, { VKCKPT_CPUID_7_ECX, 8, "gfni" },
 	{ VKCKPT_CPUID_7_ECX, 9, "vaes" }, { VKCKPT_CPUID_7_ECX, 10, "vpclmulqdq" },
@@ -43,25 +38,19 @@ const Feature kFeatures[] = {
 	{ VKCKPT_CPUID_71_EAX, 23, "avx_ifma" }, { VKCKPT_CPUID_71_EDX, 4, "avx_vnni_int8" },
 	{ VKCKPT_CPUID_71_EDX, 5, "avx_ne_convert" },
 	{ VKCKPT_CPUID_D1_EAX, 0, "xsaveopt" }, { VKCKPT_CPUID_D1_EAX, 1, "xsavec" }, { VKCKPT_CPUID_D1_EAX, 2, "xgetbv1" },
-	{ VKCKPT_CPUID_80000001_ECX, 0, "lahf_lm" }, { VKCKPT_CPUID_80000001_ECX, 5, "abm" },
+	{ VKCKPT_CPUID_80000001_ECX, 0, "lahf_lm", 2 }, { VKCKPT_CPUID_80000001_ECX, 5, "abm", 3 },
 	{ VKCKPT_CPUID_80000001_ECX, 6, "sse4a" }, { VKCKPT_CPUID_80000001_ECX, 8, "3dnowprefetch" },
 	{ VKCKPT_CPUID_80000001_ECX, 11, "xop" }, { VKCKPT_CPUID_80000001_ECX, 16, "fma4" },
-	{ VKCKPT_CPUID_80000001_ECX, 21, "tbm" }, { VKCKPT_CPUID_80000001_EDX, 11, "syscall" },
+	{ VKCKPT_CPUID_80000001_ECX, 21, "tbm" }, { VKCKPT_CPUID_80000001_EDX, 11, "syscall", 1 },
 	{ VKCKPT_CPUID_80000001_EDX, 27, "rdtscp" },
 };
+const size_t kCpuFeatureCount = sizeof kCpuFeatures / sizeof kCpuFeatures[0];
+
+namespace {
 
 // Components of XCR0, by bit.
 const char *const kXstate[] = { "x87", "sse", "avx", "bndregs", "bndcsr", "opmask", "zmm_hi256", "hi16_zmm", nullptr, "pkru",
 	nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, "amx_tilecfg", "amx_tiledata", "apx" };
-
-struct Leaf { uint32_t eax, ebx, ecx, edx; };
-
-Leaf cpuid(uint32_t leaf, uint32_t sub)
-{
-	Leaf r;
-	asm volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(sub));
-	return r;
-}
 
 uint64_t xgetbv0()
 {
@@ -71,7 +60,7 @@ uint64_t xgetbv0()
 }
 
 // Names joined with a blank; one that does not fit ends the list with "...".
-class NameList {
+class CpuNames {
 public:
 	void add(const char *name)
 	{
@@ -101,26 +90,33 @@ private:
 
 }  // namespace
 
+CpuLeaf cpuid(uint32_t leaf, uint32_t sub)
+{
+	CpuLeaf r;
+	asm volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(sub));
+	return r;
+}
+
 void cpu_facts(struct vkckpt_f_host *host)
 {
 	uint32_t *word = host->cpuid;
 	uint32_t highest = cpuid(0, 0).eax;
-	Leaf one = cpuid(1, 0);
+	CpuLeaf one = cpuid(1, 0);
 	word[VKCKPT_CPUID_1_ECX] = one.ecx;
 	word[VKCKPT_CPUID_1_EDX] = one.edx;
 	if (highest >= 7) {
-		Leaf seven = cpuid(7, 0);
+		CpuLeaf seven = cpuid(7, 0);
 		word[VKCKPT_CPUID_7_EBX] = seven.ebx;
 		word[VKCKPT_CPUID_7_ECX] = seven.ecx;
 		word[VKCKPT_CPUID_7_EDX] = seven.edx;
 		if (seven.eax >= 1) {
-			Leaf more = cpuid(7, 1);
+			CpuLeaf more = cpuid(7, 1);
 			word[VKCKPT_CPUID_71_EAX] = more.eax;
 			word[VKCKPT_CPUID_71_EDX] = more.edx;
 		}
 	}
 	if (cpuid(0x80000000, 0).eax >= 0x80000001) {
-		Leaf extended = cpuid(0x80000001, 0);
+		CpuLeaf extended = cpuid(0x80000001, 0);
 		word[VKCKPT_CPUID_80000001_ECX] = extended.ecx;
 		word[VKCKPT_CPUID_80000001_EDX] = extended.edx;
 	}
@@ -135,8 +131,8 @@ void cpu_facts(struct vkckpt_f_host *host)
 
 Status cpu_check_features(const struct vkckpt_f_host &needed, const struct vkckpt_f_host &here)
 {
-	NameList lacking;
-	for (const Feature &f : kFeatures)
+	CpuNames lacking;
+	for (const CpuFeature &f : kCpuFeatures)
 		if (needed.cpuid[f.word] & ~here.cpuid[f.word] & 1u << f.bit)
 			lacking.add(f.name);
 	if (!lacking.empty())
@@ -146,7 +142,7 @@ Status cpu_check_features(const struct vkckpt_f_host &needed, const struct vkckp
 
 Status cpu_check_xstate(const struct vkckpt_f_host &needed, const struct vkckpt_f_host &here)
 {
-	NameList lacking;
+	CpuNames lacking;
 	uint64_t missing = needed.xcr0 & ~here.xcr0;
 	for (unsigned bit = 0; bit < 64; bit++)
 		if (missing & 1ull << bit) {

@@ -21,6 +21,8 @@ uint32_t reason_of_errno(int code)
 		return VKCKPT_R_NOT_FOUND;
 	case ENOMEM:
 		return VKCKPT_R_NO_MEMORY;
+	case EMFILE: case ENFILE:
+		return VKCKPT_R_NO_DESCRIPTOR;
 	default:
 		return VKCKPT_R_SYSTEM;
 	}

@@ -171,7 +171,8 @@ Status ImageHead::check_payload(uint16_t type, const void *payload, size_t bytes
 {
 	switch (type) {
 	case VKCKPT_REC_HOST:
-		return text_field(static_cast<const struct vkckpt_f_host *>(payload)->system) ? success() : image_damaged("host", 0);
+		return text_field(static_cast<const struct vkckpt_f_host *>(payload)->system) &&
+		    static_cast<const struct vkckpt_f_host *>(payload)->cpu_masked <= 1 ? success() : image_damaged("host", 0);
 	case VKCKPT_REC_IDENTITY:
 		return check_identity(*static_cast<const struct vkckpt_f_identity *>(payload), *header_);
 	case VKCKPT_REC_DEVICE: {

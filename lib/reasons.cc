@@ -40,7 +40,7 @@ constexpr ReasonText kReasons[] = {
 	{ R(ARCH_DIFFERS), "the image is of another processor architecture", "thaw it on a host of that architecture" },
 	{ R(PAGE_SIZE_DIFFERS), "the image has another page size", "thaw it on a host with that page size" },
 	{ R(CPU_LACKS_FEATURE), "this host's processor lacks a feature that the guest may be using",
-	    "thaw on a host that has it, or run the vkernel with the feature masked before the checkpoint" },
+	    "thaw on a host that has it, or start the vkernel with the feature hidden (minivk: --cpu-mask), or on the lesser host" },
 	{ R(XSTATE_LACKING), "this host cannot restore a part of the guest's extended processor state",
 	    "thaw on a host that has it" },
 	{ R(PROGRAM_DIFFERS), "the image belongs to another kind of vkernel", "thaw it with the program that is named in it" },
@@ -54,6 +54,8 @@ constexpr ReasonText kReasons[] = {
 	    "thaw it with resume_kind as it was at the suspend" },
 	{ R(LAZY_UNAVAILABLE), "RAM cannot be loaded lazily here",
 	    "it takes an image in a file, not a pipe, and a host that gives userfaultfd: be root, set vm.unprivileged_userfaultfd to 1, or open /dev/userfaultfd to the user" },
+	{ R(CPU_UNMASKED), "this host cannot hide processor features from guests",
+	    "take a host with CPUID faulting (cpuid_fault in /proc/cpuinfo); or leave the mask out (minivk: --cpu-mask host), and start the vkernel on the least processor that it is to be thawed on" },
 
 	{ R(DEVICE_UNKNOWN), "the vkernel has no device class of this name", "thaw with a vkernel that has it" },
 	{ R(DEVICE_MISSING), "the device cannot be opened", "provide it, or override its configuration (-o NAME.KEY=VALUE)" },
@@ -89,6 +91,8 @@ constexpr ReasonText kReasons[] = {
 	{ R(NOT_FOUND), "no such file or folder", "check the name" },
 	{ R(NO_MEMORY), "the host has no memory left", "free memory, or raise the limit that applies (ulimit, cgroup)" },
 	{ R(SYSTEM), "the host refused a call", "the error number says why" },
+	{ R(NO_DESCRIPTOR), "no file descriptor is left",
+	    "raise the limit and ask again: of the process with prlimit --nofile or ulimit -n (EMFILE), of the host with sysctl fs.file-max (ENFILE)" },
 
 	{ R(PARENT_MISSING), "the image is incremental, and its parent is not where it should be",
 	    "put the parent back beside it (vkckpt info names the whole chain), or name the file with --parent" },

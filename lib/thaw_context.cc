@@ -35,6 +35,7 @@ struct vkckpt_config vkernel_config(Thaw &t)
 	c.region_count = t.region_count;
 	c.devices = t.devices;
 	c.device_count = t.device_count;
+	c.cpu = t.cpu.masked ? &t.cpu : nullptr;
 	return c;
 }
 

@@ -25,6 +25,7 @@ struct Thaw {
 	Status not_lazy;				// why it is eager, though asked to be lazy
 	Fill *fill = nullptr;				// a lazy thaw; owns image, chain, image_memory, fd and userfault
 	struct vkckpt_f_host here;
+	struct vkckpt_cpu cpu = {};			// what guests are shown from now on, if masked
 
 	uint32_t segment_count = 0;
 	struct vkckpt_segment segments[VKCKPT_MAX_SEGMENTS] = {};	// fd -1: address only reserved

@@ -11,8 +11,10 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "cpu_mask.h"
 #include "elf_load.h"
 #include "host.h"
 #include "host_console.h"
@@ -45,9 +47,15 @@ int open_ram(const Options &o)
 			fail("memory: %s", strerror(errno));
 		return fd;
 	}
-	int fd = open(o.memory_image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	// It will hold all that the guest knows, and what is in it is lost: only a file of our own, which nobody else may read.
+	int fd = open(o.memory_image, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	if (fd < 0 && errno == ELOOP)
+		fail("memory image %s: it is a link; name the file itself with -i", o.memory_image);
 	if (fd < 0)
 		fail("memory image %s: %s; name a file that can be written with -i", o.memory_image, strerror(errno));
+	struct stat st;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || fchmod(fd, 0600) != 0)
+		fail("memory image %s: not a regular file of this user; name another with -i", o.memory_image);
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
 		fail("memory image %s: used by another vkernel; name another file with -i", o.memory_image);
 	if (ftruncate(fd, 0) != 0)	// what an earlier vkernel left there is not ours
@@ -65,6 +73,8 @@ void boot_engine(int ram_fd, uint64_t ram_bytes, unsigned cpus)
 		descriptors.rlim_cur = descriptors.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &descriptors);
 	}
+	(void)madvise(reinterpret_cast<void *>(kRamBase), ram_bytes, MADV_DONTDUMP);	// what guests know belongs in no core file
+	cpu_mask_engine();
 	if (vmspace_host_init(ram_fd, reinterpret_cast<void *>(kRamBase), ram_bytes, cpus, &fallback) != 0)
 		fail("cannot run guests on this host: %s", strerror(errno));
 	if (fallback)
@@ -95,6 +105,7 @@ void boot_ram(const Options &o)
 	heap_boot();
 	k.zero_frame = frame_alloc(FrameUse::kKernel);
 	host_random(k.ckpt.generation, sizeof k.ckpt.generation);
+	k.shown_cpu = cpu_mask_begin(o.cpu_mask);
 	boot_engine(fd, o.ram_bytes, o.cpus);
 	k.xsave_bytes = uint32_t(vmspace_host_xsave_bytes());
 	k.xcr0 = vmspace_host_xcr0();

@@ -14,6 +14,7 @@
 #include "boot.h"
 #include "ckpt_parts.h"
 #include "ckpt_seal.h"
+#include "cpu_mask.h"
 #include "host.h"
 #include "host_console.h"
 #include "host_cpu.h"
@@ -100,6 +101,8 @@ void grow_xsave()
 	k.xsave_bytes = bytes;
 }
 
+int hook_cpu_masked(void *, const struct vkckpt_cpu *cpu) { return cpu_mask_set(*cpu) ? 0 : -EOPNOTSUPP; }
+
 void hook_thawed(void *, const struct vkckpt_thaw_info *info)
 {
 	Kernel &k = kernel();
@@ -112,6 +115,7 @@ void hook_thawed(void *, const struct vkckpt_thaw_info *info)
 	if (vmspace_host_xsave_bytes() > k.xsave_bytes)
 		grow_xsave();
 	k.xcr0 = vmspace_host_xcr0();
+	k.shown_cpu = cpu_mask_now();
 	checkpoint_ended(CkptState::kThawed);
 }
 
@@ -141,7 +145,7 @@ const struct vkckpt_hooks kHooks = {
 	.size = sizeof(struct vkckpt_hooks), .arg = nullptr, .kick = hook_kick, .frame_states = hook_frame_states,
 	.vmspace_next = hook_vmspace_next, .vmspace_make = hook_vmspace_make, .notice_begin = notice_begin,
 	.notice_poll = notice_poll, .notice_undo = notice_undo, .resumed = hook_resumed, .ram_ready = hook_ram_ready,
-	.thawed = hook_thawed};
+	.thawed = hook_thawed, .cpu_masked = hook_cpu_masked};
 
 // Sizes that the bytes in RAM depend on, beside the build id.
 const uint64_t kLayout[] = {sizeof(Kernel), sizeof(Thread), sizeof(Process), sizeof(AddressSpace), sizeof(FrameInfo)};
@@ -218,6 +222,7 @@ void ckpt_arm(const Options &o)
 	c.segments = &segment;
 	c.segment_count = 1;
 	c.devices = boot_devices(&c.device_count);
+	c.cpu = &kernel().shown_cpu;
 	c.crypto = seals_of(o).write;
 	struct vkckpt_error err = {};
 	if (vkckpt_arm(&c, &armed, &err) < 0)
@@ -262,6 +267,11 @@ int ckpt_thaw(const Options &o)
 	struct vkckpt_thaw_config c = {};
 	c.size = sizeof c;
 	c.vkernel = base_config(o);
+	struct vkckpt_cpu cpu;
+	if (o.cpu_mask) {
+		cpu = cpu_mask_parse(o.cpu_mask);
+		c.vkernel.cpu = &cpu;
+	}
 	set_image(o.thaw, 0, &c.path, &c.fd);
 	c.classes = device_classes(&c.class_count);
 	c.overrides = o.overrides.data();

@@ -1,6 +1,5 @@
 // execve: the new address space is built beside the old one and replaces it when nothing can fail any more.
 #include <cerrno>
-#include <cpuid.h>
 #include <cstring>
 #include <elf.h>
 #include <sys/mman.h>
@@ -41,10 +40,10 @@ void add_auxv(KVector<uint64_t> &v, const Process &p, const LoadedProgram &progr
     uint64_t path)
 {
 	constexpr uint64_t kHwcap2 = 26, kFsgsbase = 2, kMinSigStack = 51;
-	uint32_t a, b, c, d = 0;
-	__get_cpuid(1, &a, &b, &c, &d);
+	uint32_t reg[4];
+	vkckpt_cpu_leaf(&kernel().shown_cpu, 1, 0, reg);
 	const uint64_t pairs[][2] = {
-		{AT_HWCAP, d}, {AT_PAGESZ, kPage}, {AT_CLKTCK, 100}, {AT_PHDR, program.header_address},
+		{AT_HWCAP, reg[3]}, {AT_PAGESZ, kPage}, {AT_CLKTCK, 100}, {AT_PHDR, program.header_address},
 		{AT_PHENT, sizeof(Elf64_Phdr)}, {AT_PHNUM, program.header_count}, {AT_BASE, program.interpreter_base},
 		{AT_FLAGS, 0}, {AT_ENTRY, program.program_entry}, {AT_UID, p.uid}, {AT_EUID, p.euid}, {AT_GID, p.gid},
 		{AT_EGID, p.egid}, {AT_SECURE, 0}, {AT_RANDOM, random}, {kHwcap2, kFsgsbase}, {AT_EXECFN, path},

@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include <vkckpt/cpu.h>
+
 #include "vfs.h"
 
 namespace minivk {
@@ -60,6 +62,7 @@ struct Kernel {
 	uint32_t cpu_count = 1;
 	uint32_t xsave_bytes = 0;
 	uint64_t xcr0 = 0;
+	struct vkckpt_cpu shown_cpu = {};	// what guests are shown of the processor, if masked
 	int ram_fd = -1;		// of this process: set anew by a thaw
 	char name[64] = {};
 

@@ -10,6 +10,7 @@
 
 #include "boot.h"
 #include "ckpt.h"
+#include "cpu_mask.h"
 #include "host.h"
 #include "host_console.h"
 #include "host_cpu.h"
@@ -71,6 +72,7 @@ int main(int argc, char **argv)
 	pidfh *pidfile = write_pidfile(options.dry_run ? nullptr : options.pidfile);
 	host_block_signals();
 	calls_boot();
+	cpu_mask_test = options.test_cpuid;
 	test_checkpoint = {options.test_at_trap, options.test_every};
 	if (options.thaw) {
 		resuming = true;

@@ -22,11 +22,11 @@ const char kUsage[] =
     "usage: minivk [-m size] [-n ncpus] [-r disk] [-i memimg] [-p pidfile] [-e NAME=value] [--root dir|cpio]\n"
     "              [--name NAME] [--image FILE] [--on-ckpt exit|continue] [--console stdio|pty[:link]|log:FILE|null]\n"
     "              [--chain N|off] [--parent FILE] [--workers N] [--codec lz4|raw] [--quiesce-timeout S]\n"
-    "              [--disk-digest] [--seal-to PUB|--seal-key FILE] [--] [program args...]\n"
+    "              [--disk-digest] [--seal-to PUB|--seal-key FILE] [--cpu-mask SPEC] [--] [program args...]\n"
     "       minivk --thaw FILE [--clone[=NAME]] [-o device.key=value]... [--parent FILE]\n"
     "              [--lazy[=required][,demand]] [--dry-run [--json]] [--chain N|off] [--workers N] [--codec lz4|raw]\n"
     "              [--quiesce-timeout S] [--disk-digest] [--key FILE|--passphrase-fd N|--passphrase] [--seal-to PUB|--seal-key FILE|--no-seal]\n"
-    "              [--require-signature PUB [--signature FILE]]\n";
+    "              [--require-signature PUB [--signature FILE]] [--cpu-mask SPEC]\n";
 const char kHelp[] =
     "  -m size         memory of the guest (512m)\n"
     "  -n ncpus        virtual CPUs (1)\n"
@@ -46,6 +46,8 @@ const char kHelp[] =
     "  --disk-digest   images record a digest of the disk's content, so that it may be moved or copied before the thaw\n"
     "  --codec         how memory is stored in an image: lz4 (at first) or raw\n"
     "  --quiesce-timeout S   seconds in which the guest must come to rest for an image (10)\n"
+    "  --cpu-mask SPEC   show guests less of the processor, so that images thaw on a lesser one: a level (x86-64-v2) and\n"
+    "                  features (+aes, -avx512*), with commas between; it takes a host with CPUID faulting\n"
     "  --thaw FILE     go on from an image; - is standard input, fd:N a descriptor\n"
     "  --clone[=NAME]  at a thaw: another vkernel out of the same image, its disk a copy DISK.NAME (NAME: the image's with -PID)\n"
     "  -o device.key=value   at a thaw: another setting of a device than recorded (disk0.path=FILE)\n"
@@ -165,8 +167,8 @@ void check_together(const Options &o, bool boot_option)
 }
 
 enum LongOption { kRoot = 256, kLazy, kName, kImage, kOnCkpt, kConsole, kThaw, kDryRun, kJson, kClone, kWorkers, kCodec, kChain, kParent,
-	kSealTo, kSealKey, kNoSeal, kKey, kPassphrase, kPassphraseFd, kSignedBy, kSignature, kQuiesce, kHelpOption, kVersion, kDiskDigest, kTestAt,
-	kTestEvery };
+	kSealTo, kSealKey, kNoSeal, kKey, kPassphrase, kPassphraseFd, kSignedBy, kSignature, kQuiesce, kHelpOption, kVersion, kDiskDigest, kCpuMask,
+	kTestAt, kTestEvery, kTestCpuid };
 const option kLong[] = {
 	{"root", 1, nullptr, kRoot}, {"name", 1, nullptr, kName}, {"image", 1, nullptr, kImage},
 	{"on-ckpt", 1, nullptr, kOnCkpt}, {"console", 1, nullptr, kConsole}, {"thaw", 1, nullptr, kThaw},
@@ -176,6 +178,7 @@ const option kLong[] = {
 	{"passphrase", 0, nullptr, kPassphrase}, {"passphrase-fd", 1, nullptr, kPassphraseFd},
 	{"require-signature", 1, nullptr, kSignedBy}, {"signature", 1, nullptr, kSignature},
 	{"lazy", 2, nullptr, kLazy}, {"disk-digest", 0, nullptr, kDiskDigest},
+	{"cpu-mask", 1, nullptr, kCpuMask}, {"test-cpuid-trap", 0, nullptr, kTestCpuid},
 	{"test-ckpt-at-trap", 1, nullptr, kTestAt}, {"test-ckpt-every", 1, nullptr, kTestEvery}, {}};
 
 // False: a boot option, which a thaw does not take.
@@ -231,6 +234,8 @@ bool take(Options &o, int c, const char *value)
 	case kPassphraseFd: o.passphrase_fd = parse_descriptor("--passphrase-fd", value); return true;
 	case kSignedBy: o.signed_by = value; return true;
 	case kSignature: o.signature = value; return true;
+	case kCpuMask: o.cpu_mask = value; return true;
+	case kTestCpuid: o.test_cpuid = true; return true;
 	case kTestAt: o.test_at_trap = parse_number("--test-ckpt-at-trap", value, 1ull << 60); return true;
 	case kTestEvery: o.test_every = parse_number("--test-ckpt-every", value, 1ull << 60); return true;
 	case 'm': o.ram_bytes = parse_size(value); return false;

@@ -40,7 +40,9 @@ struct Options {
 	uint32_t chain = 0;			// likewise
 	bool chain_given = false;
 	const char *parent = nullptr;
+	const char *cpu_mask = nullptr;	// as vkckpt_cpu_parse takes it
 	uint64_t test_at_trap = 0, test_every = 0;	// hidden, for tests
+	bool test_cpuid = false;
 };
 
 // Ends the process for --help and --version (status 0) and for misuse (status 2, with what is wrong and what is right).

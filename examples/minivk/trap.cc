@@ -1,4 +1,5 @@
 // What brought a guest out of user mode: a system call, a fault, an exception.
+#include "cpu_mask.h"
 #include "host.h"
 #include "vcpu.h"
 
@@ -71,6 +72,10 @@ void handle_trap(Thread &t)
 	case T_TRCTRAP: force_signal(t, kSigTrap, 2, rip); return;
 	case T_ALIGNFLT: force_signal(t, kSigBus, 1, 0); return;
 	case T_PRIVINFLT: force_signal(t, kSigIll, 2, rip); return;
+	case T_PROTFLT:
+		if (answer_cpuid(t))
+			return;
+		[[fallthrough]];
 	default: force_signal(t, kSigSegv, kSiKernel, 0); return;
 	}
 }

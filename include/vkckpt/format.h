@@ -189,14 +189,18 @@ struct vkckpt_f_chunk_ad {
 	uint8_t zero[3];
 };
 
-/* REC_HOST: what the guest may have come to rely on. cpuid words of the capturing host, as the vkernel's process saw them. */
+/*
+ * REC_HOST: what the guest may have come to rely on. cpuid words of the capturing host, as the vkernel's process saw them; where guests were
+ * shown less of it, that.
+ */
 enum vkckpt_cpuid_word {
 	VKCKPT_CPUID_1_ECX, VKCKPT_CPUID_1_EDX, VKCKPT_CPUID_7_EBX, VKCKPT_CPUID_7_ECX, VKCKPT_CPUID_7_EDX,
 	VKCKPT_CPUID_71_EAX, VKCKPT_CPUID_71_EDX, VKCKPT_CPUID_D1_EAX, VKCKPT_CPUID_80000001_ECX, VKCKPT_CPUID_80000001_EDX,
 	VKCKPT_CPUID_WORDS
 };
 struct vkckpt_f_host {
-	uint32_t cpuid[16];		/* first VKCKPT_CPUID_WORDS used, rest 0 */
+	uint32_t cpuid[15];		/* first VKCKPT_CPUID_WORDS used, rest 0 */
+	uint32_t cpu_masked;		/* 1: cpuid and xcr0 are what guests were shown, and must be shown further on; else 0 */
 	uint64_t xcr0;
 	uint32_t xsave_bytes;		/* standard format, for xcr0 */
 	uint32_t page_bytes;

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <vkckpt/cpu.h>
 #include <vkckpt/crypto.h>
 #include <vkckpt/error.h>
 #include <vkckpt/format.h>
@@ -207,6 +208,11 @@ struct vkckpt_hooks {
 	int (*ram_ready)(void *arg, unsigned segment, void *address, uint64_t size_bytes, int fd);
 	/* THAW, after attach of all devices: set clocks, identity, random numbers. Guests have not run yet. */
 	void (*thawed)(void *arg, const struct vkckpt_thaw_info *info);
+	/*
+	 * THAW, while everything can still be refused (a dry run too): the image's guests were shown only *cpu, valid inside the hook, and must
+	 * be shown no more. 0, or -errno: CPUID cannot be masked here. NULL: never. May be missing (size smaller). Since 0.2.
+	 */
+	int (*cpu_masked)(void *arg, const struct vkckpt_cpu *cpu);
 };
 
 enum vkckpt_resume_kind {
@@ -262,6 +268,8 @@ struct vkckpt_config {
 	const struct vkckpt_range *places;	/* where RAM and regions may lie, each wholly in one; an image that names other
 					   addresses is refused. NULL: anywhere */
 	size_t place_count;
+	const struct vkckpt_cpu *cpu;	/* what guests are shown of the processor, by the vkernel, which answers CPUID (vkckpt_cpu_leaf): images
+					   require no more. Copied. NULL: all of the host's (a thaw: what the image says) */
 };
 #define VKCKPT_MAX_WORKERS 64u
 #define VKCKPT_MAX_SECRETS 64u

@@ -192,6 +192,13 @@ TEST_CASE("an image of another architecture or version or host or vkernel is ref
 	refused("VERSION_UNKNOWN", [](Bytes &b) { header(b).version_major = 2; });
 	refused("FEATURE_UNKNOWN", [](Bytes &b) { header(b).required_features |= 1ull << 40; });
 	refused("PAGE_SIZE_DIFFERS", [](Bytes &b) { record<vkckpt_f_host>(b, VKCKPT_REC_HOST).page_bytes = 16384; });
+	refused("CPU_LACKS_FEATURE", [](Bytes &b) {	// no processor has both
+		record<vkckpt_f_host>(b, VKCKPT_REC_HOST).cpuid[VKCKPT_CPUID_80000001_ECX] |= 1 << 11;
+		record<vkckpt_f_host>(b, VKCKPT_REC_HOST).cpuid[VKCKPT_CPUID_7_EDX] |= 1 << 24;
+	});
+	refused("XSTATE_LACKING", [](Bytes &b) { record<vkckpt_f_host>(b, VKCKPT_REC_HOST).xcr0 |= 1ull << 60; });
+	refused("CPU_UNMASKED", [](Bytes &b) { record<vkckpt_f_host>(b, VKCKPT_REC_HOST).cpu_masked = 1; });
+	refused("DAMAGED", [](Bytes &b) { record<vkckpt_f_host>(b, VKCKPT_REC_HOST).cpu_masked = 2; });
 	refused("PROGRAM_DIFFERS", [](Bytes &b) { strncpy(record<vkckpt_f_identity>(b, VKCKPT_REC_IDENTITY).program, "uml", 64); });
 	refused("BUILD_DIFFERS", [](Bytes &b) { record<vkckpt_f_identity>(b, VKCKPT_REC_IDENTITY).build_id[3] ^= 1; });
 	refused("LAYOUT_DIFFERS", [](Bytes &b) { record<vkckpt_f_identity>(b, VKCKPT_REC_IDENTITY).layout.bytes[3] ^= 1; });

@@ -2,7 +2,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <set>
+#include <sstream>
 #include <string>
 
 #include "lib/reasons.h"
@@ -16,13 +19,13 @@ constexpr uint32_t kAll[] = {
 	VKCKPT_R_RECORD_UNKNOWN, VKCKPT_R_CODEC_UNKNOWN, VKCKPT_R_SEALED, VKCKPT_R_KEY_WRONG, VKCKPT_R_NOT_SEALED, VKCKPT_R_FORGED,
 	VKCKPT_R_NOT_SIGNED, VKCKPT_R_SIGNATURE_WRONG, VKCKPT_R_KEY_FILE, VKCKPT_R_ARCH_DIFFERS, VKCKPT_R_PAGE_SIZE_DIFFERS,
 	VKCKPT_R_CPU_LACKS_FEATURE, VKCKPT_R_XSTATE_LACKING, VKCKPT_R_PROGRAM_DIFFERS, VKCKPT_R_BUILD_DIFFERS,
-	VKCKPT_R_LAYOUT_DIFFERS, VKCKPT_R_MEMORY_SHORT, VKCKPT_R_ADDRESS_TAKEN, VKCKPT_R_RESUME_DIFFERS, VKCKPT_R_LAZY_UNAVAILABLE,
+	VKCKPT_R_LAYOUT_DIFFERS, VKCKPT_R_MEMORY_SHORT, VKCKPT_R_ADDRESS_TAKEN, VKCKPT_R_RESUME_DIFFERS, VKCKPT_R_LAZY_UNAVAILABLE, VKCKPT_R_CPU_UNMASKED,
 	VKCKPT_R_DEVICE_UNKNOWN, VKCKPT_R_DEVICE_MISSING,
 	VKCKPT_R_OVERRIDE_UNKNOWN, VKCKPT_R_DISK_MISSING, VKCKPT_R_DISK_CHANGED, VKCKPT_R_DISK_IN_USE, VKCKPT_R_DISK_SUSPENDED,
 	VKCKPT_R_DISK_SUPERSEDED, VKCKPT_R_DISK_NOT_FROZEN, VKCKPT_R_SIDECAR_DAMAGED, VKCKPT_R_CLONE_EXISTS,
 	VKCKPT_R_CLONE_DEVICE, VKCKPT_R_QUIESCE_TIMEOUT,
 	VKCKPT_R_HOOK_FAILED, VKCKPT_R_VETOED, VKCKPT_R_IMAGE_IN_USE, VKCKPT_R_NO_SPACE, VKCKPT_R_IO_ERROR, VKCKPT_R_PERMISSION,
-	VKCKPT_R_NOT_FOUND, VKCKPT_R_NO_MEMORY, VKCKPT_R_SYSTEM, VKCKPT_R_PARENT_MISSING, VKCKPT_R_PARENT_CHANGED,
+	VKCKPT_R_NOT_FOUND, VKCKPT_R_NO_MEMORY, VKCKPT_R_SYSTEM, VKCKPT_R_NO_DESCRIPTOR, VKCKPT_R_PARENT_MISSING, VKCKPT_R_PARENT_CHANGED,
 	VKCKPT_R_PARENT_NEEDED, VKCKPT_R_PARENT_UNFIT, VKCKPT_R_CHAIN_LOOP, VKCKPT_R_CHAIN_TOO_DEEP
 };
 
@@ -76,7 +79,7 @@ TEST_CASE("a host's errno gives the reason and stands in the sentence", "[error]
 	struct { int code; uint32_t reason; } const cases[] = {
 		{ ENOSPC, VKCKPT_R_NO_SPACE }, { EDQUOT, VKCKPT_R_NO_SPACE }, { EIO, VKCKPT_R_IO_ERROR }, { EACCES, VKCKPT_R_PERMISSION },
 		{ EPERM, VKCKPT_R_PERMISSION }, { EROFS, VKCKPT_R_PERMISSION }, { ENOENT, VKCKPT_R_NOT_FOUND }, { ENOMEM, VKCKPT_R_NO_MEMORY },
-		{ EBADF, VKCKPT_R_SYSTEM }, { 199, VKCKPT_R_SYSTEM },
+		{ EMFILE, VKCKPT_R_NO_DESCRIPTOR }, { ENFILE, VKCKPT_R_NO_DESCRIPTOR }, { EBADF, VKCKPT_R_SYSTEM }, { 199, VKCKPT_R_SYSTEM },
 	};
 	for (auto &c : cases) {
 		REQUIRE(vk::report(vk::fail_host(c.code, "write", "x.ckpt"), &err) == -c.code);
@@ -139,4 +142,25 @@ TEST_CASE("control characters of a forged name do not reach a terminal", "[error
 	(void)vk::report(vk::fail(EBADMSG, VKCKPT_R_DAMAGED, "image", "\033[2Jdisk\n"), &err);
 	REQUIRE(std::string(err.subject) == "?[2Jdisk?");
 	REQUIRE(std::string(err.message).find('\033') == std::string::npos);
+}
+
+TEST_CASE("every reason is provoked by a test", "[error]")
+{
+	std::string tests;
+	for (const char *folder : { "test/unit", "test/fault", "test/e2e", "test/uml" })
+		for (const auto &file : std::filesystem::directory_iterator(folder)) {
+			const std::string name = file.path().filename();
+			if (name == "error.cc" || (file.path().extension() != ".cc" && file.path().extension() != ".sh"))
+				continue;
+			std::ostringstream text;
+			text << std::ifstream(file.path()).rdbuf();
+			tests += text.str();
+		}
+	REQUIRE(tests.size() > 100000);
+	auto expected = [&](const std::string &how) { return tests.find(how) != std::string::npos; };
+	for (uint32_t r : kAll) {
+		const std::string name = vkckpt_reason_name(r);
+		INFO(name);
+		CHECK((expected("== VKCKPT_R_" + name) || expected("(" + name + ")") || expected("\"" + name + "\"") || expected("\"" + name + " ")));
+	}
 }

@@ -176,6 +176,23 @@ int vmspace_host_init(int ram_fd, void *ram_address, size_t ram_bytes, unsigned 
 	return 0;
 }
 
+int vmspace_host_trap_cpuid(int on) {
+	constexpr int kSetCpuid = 0x1012;	/* ARCH_SET_CPUID of asm/prctl.h, which is of this thread */
+	int error = host_ready() ? EBUSY : 0;
+	if (error == 0 && on != 0) {
+		if (syscall(SYS_arch_prctl, kSetCpuid, 0UL) != 0)
+			error = EOPNOTSUPP;
+		else
+			syscall(SYS_arch_prctl, kSetCpuid, 1UL);
+	}
+	if (error != 0) {
+		errno = error;
+		return -1;
+	}
+	host.trap_cpuid = on != 0;
+	return 0;
+}
+
 void vmspace_host_fill(void (*fill)(void *arg, uint64_t offset, uint64_t bytes), void *arg) {
 	host.fill = fill;
 	host.fill_arg = arg;

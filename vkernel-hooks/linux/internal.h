@@ -84,6 +84,7 @@ struct Host {
 	unsigned vcpu_count = 0;
 	uint32_t mode = STUB_MODE_NOTIFY;
 	int image_fd = -1;
+	bool trap_cpuid = false;
 	Vcpu vcpus[STUB_MAX_EXECUTORS] = {};
 };
 extern Host host;

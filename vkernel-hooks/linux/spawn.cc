@@ -100,6 +100,8 @@ void prepare_control(Stub *stub) {
 	const uint32_t fields[] = {host.mode, host.vcpu_count, static_cast<uint32_t>(getpid())};
 	static_assert(CTL_EXECUTORS == CTL_MODE + 4 && CTL_PARENT == CTL_MODE + 8);
 	memcpy(stub->shared + CTL_MODE, fields, sizeof fields);
+	const uint32_t trap_cpuid = host.trap_cpuid;
+	memcpy(stub->shared + CTL_TRAP_CPUID, &trap_cpuid, sizeof trap_cpuid);
 	stub->executor_count = host.vcpu_count;
 	for (unsigned i = 0; i < host.vcpu_count; i++) {
 		Executor &executor = stub->executors[i];
@@ -233,14 +235,14 @@ int make_stub(Stub **made) {
 }
 
 void wait_for_work() {
-	timespec until;
-	clock_gettime(CLOCK_REALTIME, &until);
+	timespec until;		/* not of the wall clock, which may be set back an hour */
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += kWatchIntervalNs;
 	if (until.tv_nsec >= 1'000'000'000) {
 		until.tv_nsec -= 1'000'000'000;
 		until.tv_sec++;
 	}
-	if (pthread_cond_timedwait(&spawner.work, &spawner.lock, &until) == ETIMEDOUT)
+	if (pthread_cond_clockwait(&spawner.work, &spawner.lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
 		watch_vcpus();
 }
 

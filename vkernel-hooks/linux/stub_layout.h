@@ -39,6 +39,7 @@
 #define CTL_EXECUTORS		0x804
 #define CTL_PARENT		0x808	/* pid of the vkernel */
 #define CTL_ORDER_COUNT		0x80c
+#define CTL_TRAP_CPUID		0x810	/* 1: CPUID faults in every task of the stub */
 #define CTL_ORDERS		0x1000
 #define CTL_MAX_ORDERS		128
 

@@ -90,6 +90,9 @@ void limit_self() {
 	    || system_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1) != 0
 	    || system_call(SYS_prctl, PR_SET_NAME, address_of("vmspace")) != 0)
 		fail(Failure::kLimits);
+	constexpr long kSetCpuid = 0x1012;	/* ARCH_SET_CPUID: inherited by the tasks that are made from here on */
+	if (control_word(CTL_TRAP_CPUID) != 0 && system_call(SYS_arch_prctl, kSetCpuid, 0) != 0)
+		fail(Failure::kLimits);
 }
 
 /*

@@ -90,6 +90,12 @@ int	vmspace_mcontrol(void *id, void *addr, size_t len, int behav, off_t value);
  */
 int	vmspace_host_init(int ram_fd, void *ram_address, size_t ram_bytes, unsigned vcpu_count, const char **fallback);
 /*
+ * Before vmspace_host_init. 1: in guests, the CPUID instruction ends RUN with T_PROTFLT at its first byte, so that the vkernel can
+ * answer it; 0 (at first): the processor does. Returns 0, or -1 with errno EOPNOTSUPP: this host cannot (cpuid_fault in
+ * /proc/cpuinfo is missing), EBUSY: after vmspace_host_init.
+ */
+int	vmspace_host_trap_cpuid(int on);
+/*
  * A vkernel whose RAM is not whole yet: fill(arg, offset, bytes) is called before that part of RAM is mapped into a guest,
  * and returns when it is there (vkckpt_fill of libvkckpt). On the vCPU in RUN, with a lock of its vmspace held: it must not
  * call any function of this header. NULL: no more. After vmspace_host_init, before the first RUN.
