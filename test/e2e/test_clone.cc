@@ -71,10 +71,11 @@ struct Suspended : Place {
 
 TEST_CASE("eight clones of one image run at the same time, each one its own", "[clone]")
 {
+	const bool lazy = GENERATE(false, true);
 	Suspended s;
 	std::vector<Child> clones;
 	for (int i = 0; i < 8; i++)
-		clones.push_back(s.thaw({"--clone=c" + std::to_string(i)}));
+		clones.push_back(s.thaw({"--clone=c" + std::to_string(i), lazy ? "--lazy" : "--workers=2"}));
 	std::set<std::string> random;
 	for (int i = 0; i < 8; i++) {
 		Process &clone = *clones[size_t(i)];

@@ -133,6 +133,34 @@ TEST_CASE("what a guest calls secret is in no image, and unchanged in the vkerne
 	CHECK(place.thawed().out == "gone there\nthe child's is gone\n");
 }
 
+TEST_CASE("what a guest calls secret is in no image of a chain, nor in one that is made of a lazy thaw", "[guest]")
+{
+	constexpr int kSeed = 815;
+	std::string key;
+	for (int i = 0; i < 64; i++)
+		key += char(33 + (kSeed * 31 + i * i * 7 + i) % 90);
+	Place place;
+	Child child = boot(place, {"/ckptdev", "secret", std::to_string(kSeed)}, {"--codec", "raw", "--chain", "4"});
+	REQUIRE(child->expect("there there\n"));
+	for (int i = 0; i < 2; i++)
+		REQUIRE(place.tool({"checkpoint", "vk"}).status == 0);
+	REQUIRE(place.tool({"suspend", "vk"}).status == 0);
+	REQUIRE(child->end().status == VKCKPT_EXIT_SUSPENDED);
+	const std::string last = place / "vk.0003.ckpt", again = place / "again.ckpt";
+	for (const char *name : {"vk.0001.ckpt", "vk.0002.ckpt", "vk.0003.ckpt"})
+		CHECK(!has(contents(place / name), key));
+	REQUIRE(place.tool({"flatten", "-o", again, last}).status == 0);
+	CHECK(!has(contents(again), key));
+	// Thawed lazily and suspended before anything is there: its stored chunks are copied as they are.
+	child = place.thaw({"--lazy=demand", "--codec", "raw", "--chain", "off", "--image", again}, last);
+	REQUIRE(await([&] { return place.armed(child->pid()); }));
+	child->signal(VKCKPT_SIGCKPTEXIT);
+	const Outcome o = child->end();
+	INFO(o.err);
+	if (o.status == VKCKPT_EXIT_SUSPENDED)		// else the guest had come to its end first
+		CHECK(!has(contents(again), key));
+}
+
 TEST_CASE("two guest processes ask at once and one is told that it is busy or both are served", "[guest]")
 {
 	Place place;
