@@ -125,6 +125,19 @@ void print_cpu(const ImageFile &image)
 	line("This host", lacking.empty() ? "has all of these" : "cannot thaw it: it lacks " + lacking);
 }
 
+// "3 workers, LZ4 at level 1, 5 % of the time waiting for the disk or the reader"
+std::string writers_text(const vkckpt_f_stats &stats)
+{
+	std::string text = std::to_string(stats.workers) + (stats.workers == 1 ? " worker" : " workers");
+	if (stats.codec == VKCKPT_CODEC_RAW)
+		text += ", raw";
+	if (stats.levels)
+		text += stats.levels == 6 ? ", LZ4 at levels 1 and 2" : stats.levels == 4 ? ", LZ4 at level 2" : ", LZ4 at level 1";
+	if (stats.levels || stats.waited)
+		text += ", " + std::to_string(stats.waited) + " % of the time waiting for the disk or the reader";
+	return text;
+}
+
 void print_memory(const ImageFile &image)
 {
 	RamSummary ram = summarize(image);
@@ -139,7 +152,7 @@ void print_memory(const ImageFile &image)
 	std::string ratio = ram.ratio() > 0 ? ", " + ram.ratio_text() + " of their size" : "";
 	line("Stored", human_size(ram.live_bytes) + " of frames in " + human_size(ram.stored_bytes) + ratio);
 	if (image.stats().workers)
-		line("Written by", std::to_string(image.stats().workers) + (image.stats().workers == 1 ? " worker" : " workers"));
+		line("Written by", writers_text(image.stats()));
 	line("Left out", human_size(ram.zero_bytes) + " zero, " + human_size(ram.free_bytes) + " free, " +
 	    human_size(ram.hole_bytes) + " never touched" +
 	    (ram.secret_bytes ? ", " + human_size(ram.secret_bytes) + " secret" : ""));
@@ -347,6 +360,13 @@ void json_memory(Json &json, const ImageFile &image)
 	json.number("thaw_devices_ns", vkckpt_stats_time_ns(&stats, VKCKPT_TIME_THAW_DEVICES));
 	json.number("thaw_tasks_ns", vkckpt_stats_time_ns(&stats, VKCKPT_TIME_THAW_TASKS));
 	json.number("workers", stats.workers);
+	json.string("codec", stats.codec == VKCKPT_CODEC_LZ4 ? "lz4" : stats.codec == VKCKPT_CODEC_RAW ? "raw" : "");
+	json.begin_array("levels");
+	for (unsigned level = 1; level < 8; level++)
+		if (stats.levels >> level & 1)
+			json.number("", level);
+	json.end_array();
+	json.number("waited_percent", stats.waited);
 	json.begin_array("classes");
 	for (const ClassSummary &entry : ram.classes) {
 		json.begin_object();

@@ -5,6 +5,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 
+#include "lib/codec.h"
 #include "lib/export.h"
 #include "lib/context.h"
 #include "lib/cpu.h"
@@ -205,6 +206,8 @@ Status check_config(const struct vkckpt_config &c)
 		return too_many("workers", c.workers);
 	if (c.codec != 0 && c.codec != VKCKPT_CODEC_RAW && c.codec != VKCKPT_CODEC_LZ4)
 		return bad("codec", c.codec);
+	if (c.level > kLz4Small || (c.level != 0 && c.codec == VKCKPT_CODEC_RAW))
+		return bad("level", c.level);
 	VK_TRY(check_chain(c));
 	if (c.place_count && !c.places)
 		return bad("places");

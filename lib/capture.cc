@@ -64,7 +64,7 @@ Status write_image(struct vkckpt &ck, ImageFile &file)
 	VK_TRY(write_ram(ck));
 	struct vkckpt_f_stats &stats = ck.writer.stats();
 	stats.workers = ck.crew.workers();
-	stats.codec = ck.config.codec;
+	stats.codec = (uint8_t)ck.config.codec;
 	tell_quiesce(ck, began);
 	stats.walk_ns = walked - began;
 	stats.write_ns = sys_clock_ns(CLOCK_MONOTONIC) - walked;

@@ -11,14 +11,24 @@
 
 #include "lib/lock.h"
 #include "lib/signals.h"
+#include "lib/sys.h"
 
 namespace vk {
 namespace {
 
 constexpr uint64_t kTake = 8;	// chunks, half a MiB: the last worker is never late by more than a millisecond or two
 
+// Of one worker: nobody else looks at it before Crew::run is over.
+struct Pace {
+	uint64_t since_ns;		// it encodes since then
+	uint64_t worked_ns, waited_ns;	// waiting: for its turn to write, and for what it writes
+	uint32_t level;			// at which it encodes now
+	uint32_t levels;		// bit l: it has encoded at level l
+};
+
 struct Encoding {
 	struct vkckpt *ck;
+	Pace pace[Crew::kMost] = {};
 	uint64_t end;			// of the part of the plan that is written now
 	Atomic<uint64_t> next;		// chunk of the plan
 	Atomic<uint32_t> stopped;	// the first failure ends it for all
@@ -37,16 +47,40 @@ void stop(Encoding &e, const Status &why)
 		e.failure = why;
 }
 
-bool write(Encoding &e, GroupBuilder &builder)
+void set_level(Encoding &e, unsigned number, uint32_t level)
 {
+	builder_of(*e.ck, number).set_level(level);
+	e.pace[number].level = level;
+}
+
+// Whose turn to write comes only after more than a quarter of the time that its group took could have made it smaller meanwhile: the disk (or
+// the reader of a pipe) is the limit, not the cores. With a single worker nobody waits for a turn.
+void adapt(Encoding &e, unsigned number, bool full, uint64_t encoded_ns, uint64_t turn_ns, uint64_t written_ns)
+{
+	Pace &pace = e.pace[number];
+	uint64_t worked = encoded_ns - pace.since_ns;
+	pace.worked_ns += worked;
+	pace.waited_ns += written_ns - encoded_ns;
+	pace.since_ns = written_ns;
+	if (full && e.ck->config.level == 0)
+		set_level(e, number, turn_ns - encoded_ns > worked / 4 ? kLz4Small : kLz4Quick);
+}
+
+bool write(Encoding &e, unsigned number)
+{
+	GroupBuilder &builder = builder_of(*e.ck, number);
 	if (builder.empty())		// it may still be wanted, for the next part
 		return !e.stopped.load();
+	bool full = !builder.room();
 	builder.complete();
+	uint64_t encoded = sys_clock_ns(CLOCK_MONOTONIC);
 	e.lock.take();
+	uint64_t turn = sys_clock_ns(CLOCK_MONOTONIC);
 	if (!e.stopped.load())
 		if (Status s = e.ck->writer.write_group(builder); !s.ok())
 			stop(e, s);
 	e.lock.give();
+	adapt(e, number, full, encoded, turn, sys_clock_ns(CLOCK_MONOTONIC));
 	return !e.stopped.load();
 }
 
@@ -105,9 +139,10 @@ const struct vkckpt_f_chunk *untouched(const struct vkckpt &ck, const PlanChunk 
 bool encode(Encoding &e, unsigned number, uint64_t first, uint64_t end)
 {
 	GroupBuilder &builder = builder_of(*e.ck, number);
+	e.pace[number].levels |= 1u << e.pace[number].level;
 	for (uint64_t i = first; i < end; i++) {
 		const PlanChunk &p = e.ck->plan[i];
-		if (!builder.room() && !write(e, builder))
+		if (!builder.room() && !write(e, number))
 			return false;
 		ChunkSource source;
 		source.chunk = p.chunk;
@@ -132,6 +167,7 @@ void work(void *arg, unsigned number)
 {
 	Encoding &e = *static_cast<Encoding *>(arg);
 	struct vkckpt &ck = *e.ck;
+	e.pace[number].since_ns = sys_clock_ns(CLOCK_MONOTONIC);
 	while (!e.stopped.load()) {
 		if (request_cancelled(ck))
 			return stop(e, fail(ECANCELED, VKCKPT_R_CANCELLED, "capture: write"));
@@ -145,7 +181,22 @@ void work(void *arg, unsigned number)
 		if (!encode(e, number, first, first + kTake < e.end ? first + kTake : e.end))
 			return;
 	}
-	(void)write(e, builder_of(ck, number));	// what is left; a failure is kept in e
+	(void)write(e, number);	// what is left; a failure is kept in e
+}
+
+void tell_pace(const Encoding &e)
+{
+	struct vkckpt &ck = *e.ck;
+	struct vkckpt_f_stats &stats = ck.writer.stats();
+	uint64_t worked = 0, waited = 0;
+	uint32_t levels = 0;
+	for (unsigned i = 0; i < ck.crew.workers(); i++) {
+		worked += e.pace[i].worked_ns;
+		waited += e.pace[i].waited_ns;
+		levels |= e.pace[i].levels;
+	}
+	stats.levels = (uint8_t)(ck.config.codec == VKCKPT_CODEC_LZ4 ? levels : 0);
+	stats.waited = (uint8_t)(worked + waited ? waited * 100 / (worked + waited) : 0);
 }
 
 // Every group of this part stands in the image before those of the next.
@@ -169,12 +220,14 @@ Status write_ram(struct vkckpt &ck)
 	for (unsigned i = 0; i < ck.crew.workers(); i++) {
 		builder_of(ck, i).clear();	// a capture that failed has left something
 		builder_of(ck, i).set_codec((uint8_t)ck.config.codec);
+		set_level(e, i, ck.config.level ? ck.config.level : kLz4Quick);
 		builder_of(ck, i).set_seal(ck.writer.seal());
 		builder_of(ck, i).set_content(ck.lineage != nullptr, ck.lineage ? &ck.lineage->hashes : nullptr);
 	}
 	write_part(e, 0, ck.plan_hot);
 	ck.writer.stats().hot_end = ck.plan_hot ? ck.writer.bytes_written() : 0;
 	write_part(e, ck.plan_hot, ck.plan_count);
+	tell_pace(e);
 	if (!e.stopped.load())
 		ck.run.progress(ck.plan_count * VKCKPT_CHUNK, ck.plan_count * VKCKPT_CHUNK);
 	return e.failure;

@@ -171,6 +171,7 @@ struct vkckpt_config base_config(const Options &o)
 	c.workers = o.workers;
 	c.quiesce_timeout_ns = o.quiesce_timeout_ns;
 	c.codec = o.codec;
+	c.level = o.level;
 	c.chain = o.chain;
 	c.program = "minivk";
 	set_image(o.image, 1, &c.image_path, &c.image_fd);

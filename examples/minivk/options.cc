@@ -21,10 +21,10 @@ namespace {
 const char kUsage[] =
     "usage: minivk [-m size] [-n ncpus] [-r disk] [-i memimg] [-p pidfile] [-e NAME=value] [--root dir|cpio]\n"
     "              [--name NAME] [--image FILE] [--on-ckpt exit|continue] [--console stdio|pty[:link]|log:FILE|null]\n"
-    "              [--chain N|off] [--parent FILE] [--workers N] [--codec lz4|raw] [--quiesce-timeout S]\n"
+    "              [--chain N|off] [--parent FILE] [--workers N] [--codec lz4[:LEVEL]|raw] [--quiesce-timeout S]\n"
     "              [--disk-digest] [--seal-to PUB|--seal-key FILE] [--cpu-mask SPEC] [--] [program args...]\n"
     "       minivk --thaw FILE [--clone[=NAME]] [-o device.key=value]... [--parent FILE]\n"
-    "              [--lazy[=required][,demand]] [--dry-run [--json]] [--chain N|off] [--workers N] [--codec lz4|raw]\n"
+    "              [--lazy[=required][,demand]] [--dry-run [--json]] [--chain N|off] [--workers N] [--codec lz4[:LEVEL]|raw]\n"
     "              [--quiesce-timeout S] [--disk-digest] [--key FILE|--passphrase-fd N|--passphrase] [--seal-to PUB|--seal-key FILE|--no-seal]\n"
     "              [--require-signature PUB [--signature FILE]] [--cpu-mask SPEC]\n";
 const char kHelp[] =
@@ -44,7 +44,7 @@ const char kHelp[] =
     "  --parent FILE   the image that the first one is built on; at a thaw: where the parent of the image is\n"
     "  --workers N     threads that write an image or read it (one more than there are CPUs)\n"
     "  --disk-digest   images record a digest of the disk's content, so that it may be moved or copied before the thaw\n"
-    "  --codec         how memory is stored in an image: lz4 (at first) or raw\n"
+    "  --codec         how memory is stored in an image: lz4 (at first; :1 quick, :2 small, else what suits the disk), or raw\n"
     "  --quiesce-timeout S   seconds in which the guest must come to rest for an image (10)\n"
     "  --cpu-mask SPEC   show guests less of the processor, so that images thaw on a lesser one: a level (x86-64-v2) and\n"
     "                  features (+aes, -avx512*), with commas between; it takes a host with CPUID faulting\n"
@@ -217,9 +217,10 @@ bool take(Options &o, int c, const char *value)
 	case kDiskDigest: o.disk_digest = true; return true;
 	case kQuiesce: o.quiesce_timeout_ns = parse_number("--quiesce-timeout", value, 86400) * 1'000'000'000; return true;
 	case kCodec:
-		if (strcmp(value, "lz4") != 0 && strcmp(value, "raw") != 0)
-			misuse("--codec %s: lz4 or raw", value);
+		if (strcmp(value, "lz4") != 0 && strcmp(value, "lz4:1") != 0 && strcmp(value, "lz4:2") != 0 && strcmp(value, "raw") != 0)
+			misuse("--codec %s: lz4, lz4:1, lz4:2 or raw", value);
 		o.codec = value[0] == 'r' ? VKCKPT_CODEC_RAW : VKCKPT_CODEC_LZ4;
+		o.level = o.codec == VKCKPT_CODEC_LZ4 && value[3] ? uint32_t(value[4] - '0') : 0;
 		return true;
 	case kChain:
 		o.chain_given = true;

@@ -35,7 +35,7 @@ struct Options {
 	const char *key = nullptr;
 	int passphrase_fd = kNoPassphrase;			// -1: asked for on the terminal
 	const char *signed_by = nullptr, *signature = nullptr;
-	uint32_t workers = 0, codec = 0;	// as in struct vkckpt_config
+	uint32_t workers = 0, codec = 0, level = 0;	// as in struct vkckpt_config
 	uint64_t quiesce_timeout_ns = 0;
 	uint32_t chain = 0;			// likewise
 	bool chain_given = false;

@@ -342,7 +342,10 @@ struct vkckpt_f_stats {
 	uint64_t class_bytes[VKCKPT_CLASS_COUNT];	/* stored */
 	uint64_t quiesce_ns, walk_ns, write_ns;	/* quiesce: from the request to quiet */
 	uint32_t workers;		/* threads that encoded; 0: not told */
-	uint32_t codec;			/* enum vkckpt_codec that was tried; 0: not told */
+	uint8_t codec;			/* enum vkckpt_codec that was tried; 0: not told */
+	uint8_t levels;			/* bit l: chunks were encoded at level l of that codec; 0: not told */
+	uint8_t waited;			/* percent of the workers' time in which they waited for the disk or the reader */
+	uint8_t reserved;
 	uint64_t hot_end;		/* RAM stored at offsets below it is wanted first at a thaw; 0: not told */
 	uint64_t frames_parent;		/* live, unchanged since the parent image */
 	uint64_t times;			/* enum vkckpt_time, see vkckpt_stats_time_ns; 0: not told */

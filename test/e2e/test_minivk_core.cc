@@ -152,6 +152,7 @@ TEST_CASE("misuse of the command line is explained and ends with 2")
 	CHECK(status({"--on-ckpt", "sleep"}) == 2);
 	CHECK(status({"--name", "a/b"}) == 2);
 	CHECK(status({"--name", ".."}) == 2);
+	CHECK(status({"--codec", "lz4:3"}) == 2);
 	CHECK(status({"--dry-run"}) == 2);
 	CHECK(status({"--image", "-"}) == 2);
 	CHECK(status({"-r", "/no/such/disk"}) == 1);

@@ -4,7 +4,9 @@
 #include <csignal>
 #include <fcntl.h>
 #include <filesystem>
+#include <fstream>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 
 #include <vkckpt/error.h>
@@ -38,6 +40,24 @@ struct Suspended : Place {
 		CHECK(has(o.err, part));
 	}
 };
+
+// A reader that takes 12 MB a second at most.
+void read_slowly(int fd, const std::string &path)
+{
+	std::ofstream out(path, std::ios::binary);
+	std::vector<char> piece(256 << 10);
+	for (size_t have = 0;;) {
+		const ssize_t n = read(fd, piece.data() + have, piece.size() - have);
+		have += n > 0 ? size_t(n) : 0;
+		if (n > 0 && have < piece.size())
+			continue;
+		out.write(piece.data(), std::streamsize(have));
+		have = 0;
+		if (n <= 0)
+			return;
+		pause_ms(20);
+	}
+}
 
 }  // namespace
 
@@ -79,6 +99,35 @@ TEST_CASE("an image is written to a descriptor and thawed from one", "[ways]")
 	Process after({.words = {minivk_path(), "--thaw", "fd:7"}, .folder = place.path(),
 	    .before_exec = [&] { dup2(open(path.c_str(), O_RDONLY), 7); }});
 	CHECK(after.end().out == "alive 1\n");
+}
+
+TEST_CASE("workers that wait for a slow reader make the image smaller meanwhile, and the image tells so", "[ways]")
+{
+	for (const char *workers : {"1", "3"}) {
+		Place place;
+		int link[2];
+		REQUIRE(pipe2(link, O_CLOEXEC) == 0);
+		Process child({.words = place.boot_words({"/fill", "40"}, {"--root", full_root({"fill"}), "--console", "log:" + (place / "log"),
+		    "--workers", workers, "--image", "-"}), .out = link[1], .folder = place.path()});
+		close(link[1]);
+		std::thread reader([&] { read_slowly(link[0], place.image()); });
+		const bool ready = await([&] { return has(contents(place / "log"), "ready"); });
+		child.signal(ready ? VKCKPT_SIGCKPT : SIGKILL);
+		const Outcome o = child.end();
+		reader.join();
+		close(link[0]);
+		CHECK(o.status == VKCKPT_EXIT_SUSPENDED);
+		const Outcome info = place.tool({"info", "--json", place.image()});
+		REQUIRE(info.status == 0);
+		JsonValue statistics = JsonReader::parse(info.out)["statistics"];
+		CHECK(statistics["workers"].number() == std::stoul(workers));
+		CHECK(statistics["waited_percent"].number() > 10);
+		const std::vector<JsonValue> levels = statistics["levels"].items;
+		REQUIRE(!levels.empty());
+		CHECK(levels.back().number() == (workers[0] == '1' ? 1u : 2u));	// alone nobody waits for his turn
+		CHECK(has(place.tool({"info", place.image()}).out, workers[0] == '1' ? "1 worker, LZ4 at level 1, " : "LZ4 at levels 1 and 2, "));
+		CHECK(place.thawed({"--console", "stdio"}, place.image()).out == "thawed\n");
+	}
 }
 
 TEST_CASE("an image into a pipe that nobody reads fails and the vkernel runs on", "[ways]")

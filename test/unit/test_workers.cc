@@ -78,6 +78,7 @@ TEST_CASE("an image holds the same whatever the number of workers and the codec"
 			auto frames = frames_of(v.image, &stats);
 			REQUIRE(stats.workers == workers);
 			REQUIRE(stats.codec == codec);
+			REQUIRE(stats.levels == (codec == VKCKPT_CODEC_LZ4 ? 1u << 1 : 0u));	// too little to adapt to anything
 			REQUIRE(stats.frames_stored + stats.frames_zero == kRamBytes / 4096);
 			if (first.empty())
 				first = frames;
@@ -124,6 +125,30 @@ TEST_CASE("too many workers and an unknown codec are refused by name; a config w
 	v.config.size = offsetof(struct vkckpt_config, workers);	// so codec is not looked at
 	REQUIRE(v.arm() == 0);
 	REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
+}
+
+TEST_CASE("a level of LZ4 that is asked for is used and told; those that there are not are refused by name")
+{
+	for (uint32_t level : { 1u, 2u }) {
+		Vkernel v;
+		v.config.workers = 2;
+		v.config.level = level;
+		fill(v);
+		REQUIRE(v.arm() == 0);
+		REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
+		struct vkckpt_f_stats stats;
+		frames_of(v.image, &stats);
+		REQUIRE(stats.levels == 1u << level);
+		REQUIRE(stats.waited <= 100);
+	}
+	Vkernel v;
+	v.config.level = 3;
+	REQUIRE(v.arm() == -EINVAL);
+	REQUIRE(std::string(v.err.subject) == "level");
+	v.config.level = 1;
+	v.config.codec = VKCKPT_CODEC_RAW;
+	REQUIRE(v.arm() == -EINVAL);
+	REQUIRE(std::string(v.err.subject) == "level");
 }
 
 TEST_CASE("a full disk ends the capture for all workers, and the vkernel runs on")
