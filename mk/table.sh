@@ -69,10 +69,16 @@ for t in unit fault vmspace e2e; do
 	deps=$B/lib/libvkckpt.a
 	[ $t = fault ] && deps="$sodium_lib $B/faulty/libvkckpt.a"
 	[ $t = vmspace ] && deps=$B/vkernel-hooks/linux/libvmspace.a
-	[ $t = unit ] || [ $t = fault ] && deps="$sodium_lib $deps"
+	[ $t = unit ] && deps="$sodium_lib $deps"
 	[ $t = e2e ] && deps="$B/command/bin/confine.o $deps"
 	wrap=
 	[ $t != unit ] || wrap='-Wl,--wrap=_ZN2vk12sys_clock_nsEi'	# test/unit/test_clock.cc steps the wall clock
+	if [ $t = fault ]; then					# test/fault/tools.cc: the command's own calls fail, too
+		deps="$B/command/bin/new_file.o $B/command/bin/text.o $deps"
+		for name in fsync rename renameat2 unlink; do
+			wrap="$wrap -Wl,--wrap=$name"
+		done
+	fi
 	program $B/test/$t/run "-no-pie -pthread $wrap -lbsd -llz4 -lsodium" $objs $catch_main $deps
 	tests="$tests $B/test/$t/run"
 done
