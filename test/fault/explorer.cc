@@ -119,10 +119,17 @@ void suspends(Actor &a)
 
 // --- the processes
 
+std::vector<std::string> images;	// of the scenario, the oldest first
+
 void suspend(Actor &a) { suspends(a); }		// it was booted before
 void thaw(Actor &a)
 {
-	if (thaws(a, kImage))
+	if (thaws(a, images.front().c_str()))
+		run_and_end(a);
+}
+void thaw_of_the_newest(Actor &a)
+{
+	if (thaws(a, images.back().c_str()))
 		run_and_end(a);
 }
 void thaw_of_a_copy(Actor &a)
@@ -144,7 +151,7 @@ void clone(Actor &a)
 }
 void thaw_and_suspend(Actor &a)
 {
-	if (!thaws(a, kImage))
+	if (!thaws(a, images.front().c_str()))
 		return;
 	begin_running(a);
 	pause();
@@ -168,7 +175,8 @@ void discard_it(Actor &a)
 struct Scenario {
 	const char *name;
 	unsigned disks;
-	enum class Start { fresh, running, suspended } start;	// running: the first process has booted
+	// running: the first process has booted; chain: suspended by the second image of a chain, whose first has a disk of its own
+	enum class Start { fresh, running, suspended, chain } start;
 	std::vector<std::pair<const char *, Script>> actors;
 	bool may_need_discard = false;				// two disks change hands one after the other
 };
@@ -194,6 +202,7 @@ public:
 
 private:
 	const Scenario &scenario_;
+	bool chain() const { return scenario_.start == Scenario::Start::chain; }
 	World host_;
 	std::unordered_set<uint64_t> seen_, asked_;
 
@@ -213,6 +222,7 @@ private:
 		leave();
 		executions++;
 		disks = scenario_.disks;
+		images = chain() ? std::vector<std::string>{ member(2), member(3) } : std::vector<std::string>{ kImage };
 		host_ = fresh_world(disks);
 		simfs::world = &host_;
 		thawed.clear();
@@ -222,6 +232,7 @@ private:
 			a.script = script;
 			a.process = (int)actors.size();
 			a.machine = std::make_unique<Machine>();
+			a.machine->chain = chain() ? 4 : 0;
 			prepare_stack(a);
 		}
 		if (scenario_.start != Scenario::Start::fresh)
@@ -230,8 +241,9 @@ private:
 
 	void boot_first(Actor &a)
 	{
-		bool suspended = scenario_.start == Scenario::Start::suspended;
+		bool suspended = chain() || scenario_.start == Scenario::Start::suspended;
 		Machine early;
+		early.chain = chain() ? 4 : 0;
 		Machine &m = suspended ? early : *a.machine;
 		host_.process = suspended ? 9 : a.process;
 		if (m.boot(disks) != 0 || m.arm() != 0)
@@ -240,7 +252,7 @@ private:
 		if (!suspended)
 			return;
 		m.content = m.disks();
-		if (m.capture(VKCKPT_ACTION_EXIT) != 0)
+		if ((chain() && m.capture(VKCKPT_ACTION_CONTINUE) != 0) || m.capture(VKCKPT_ACTION_EXIT) != 0)
 			wrong.push_back("no start");
 		host_.end_process(9);
 	}
@@ -336,17 +348,17 @@ private:
 		dead.process = 100;
 		World again = dead;
 		bool image = false, disk = false;
-		{
+		for (const std::string &path : images) {
 			Machine m;
-			image = m.thaw() == 0;
-			if (image && m.content != m.disks())
+			if (image || m.thaw(path.c_str()) != 0)
+				continue;
+			image = true;
+			if (m.content != m.disks())
 				wrong.push_back("a thaw on other disks: " + m.content + " is now " + m.disks());
-			if (image) {
-				dead.end_process(100);
-				Machine second;
-				if (second.thaw() == 0)
-					wrong.push_back("thawed twice");
-			}
+			dead.end_process(100);
+			Machine second, other;
+			if (second.thaw(path.c_str()) == 0 || (path != images.back() && other.thaw(images.back().c_str()) == 0))
+				wrong.push_back("thawed twice");
 		}
 		simfs::world = &again;
 		{
@@ -355,9 +367,9 @@ private:
 				(void)discard(i);
 			disk = m.boot(disks) == 0;
 			again.end_process(100);
-			Machine second;
-			if (disk && second.thaw() == 0)
-				wrong.push_back("thawed after a boot");
+			for (const std::string &path : images)
+				if (Machine second; disk && second.thaw(path.c_str()) == 0)
+					wrong.push_back("thawed after a boot");
 		}
 		simfs::world = &host_;
 		if (!image && !disk)
@@ -375,6 +387,7 @@ const std::vector<Scenario> kPairs = {
 	{ "thaw, discard", 1, Start::suspended, { { "T", thaw }, { "D", discard_it } } },
 	{ "thaw, clone", 1, Start::suspended, { { "T", thaw }, { "K", clone } } },
 	{ "clone, discard", 1, Start::suspended, { { "K", clone }, { "D", discard_it } } },
+	{ "a chain: thaw and suspend, thaw", 1, Start::chain, { { "S", thaw_and_suspend }, { "N", thaw_of_the_newest } } },
 	{ "the first boot, boot", 1, Start::fresh, { { "B", boot }, { "C", boot } } },
 	{ "suspend, thaw; two disks", 2, Start::running, { { "S", suspend }, { "T", thaw } } },
 	{ "thaw, thaw; two disks", 2, Start::suspended, { { "T", thaw }, { "U", thaw } } },
@@ -390,6 +403,7 @@ const std::vector<Scenario> kTriples = {
 	{ "thaw, boot, discard", 1, Start::suspended, { { "T", thaw }, { "B", boot }, { "D", discard_it } } },
 	{ "thaw and suspend, thaw, boot", 1, Start::suspended, { { "S", thaw_and_suspend }, { "T", thaw }, { "B", boot } } },
 	{ "boot, boot, discard", 1, Start::fresh, { { "B", boot }, { "C", boot }, { "D", discard_it } } },
+	{ "a chain: thaw and suspend, old, new", 1, Start::chain, { { "S", thaw_and_suspend }, { "T", thaw }, { "N", thaw_of_the_newest } } },
 	{ "suspend, thaw, boot; two disks", 2, Start::running, { { "S", suspend }, { "T", thaw }, { "B", boot } }, true },
 };
 
