@@ -18,6 +18,7 @@ struct State {
 	long failed_number;	// its system call
 	bool reflinks;		// as if the file system had them: FICLONE succeeds (and copies nothing)
 	long slow_us;		// each pread takes so long
+	long slow_write_us;	// and each write
 };
 constexpr long kHalf = 1001, kEnd = 1002;	// results: a read gives half of what was asked; nothing, as at the end of a file
 inline State *state()
@@ -25,7 +26,7 @@ inline State *state()
 	static State *s = static_cast<State *>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	return s;
 }
-inline void start(long at, long result) { *state() = { true, 0, at, result, -1, state()->reflinks, state()->slow_us }; }
+inline void start(long at, long result) { *state() = { true, 0, at, result, -1, state()->reflinks, state()->slow_us, state()->slow_write_us }; }
 // True: the call was reached.
 inline bool stop()
 {

@@ -16,6 +16,8 @@ extern "C" long vkckpt_fault_hook(long number, const long *arguments, int *injec
 	// Calls that cannot fail with the arguments they get here.
 	if (number == SYS_pread64 && s->slow_us)
 		usleep(static_cast<useconds_t>(s->slow_us));
+	if (s->slow_write_us && (number == SYS_pwrite64 || number == SYS_writev))
+		usleep(static_cast<useconds_t>(s->slow_write_us));
 	bool event = number == SYS_write && arguments[2] == 8;	// to an eventfd
 	if (!s->on || event || number == SYS_clock_gettime || number == SYS_rt_sigprocmask || number == SYS_futex ||
 	    number == SYS_sched_yield || number == SYS_exit_group || number == SYS_close || number == SYS_munmap ||

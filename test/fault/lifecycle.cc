@@ -3,6 +3,9 @@
 
 #include <sys/wait.h>
 
+#include <atomic>
+#include <thread>
+
 #include "test/fault/life.h"
 
 using namespace life;
@@ -281,4 +284,40 @@ TEST_CASE("a checkpoint that continues freezes each writable disk where reflinks
 TEST_CASE("a checkpoint that may copy disks does so where no reflinks are, or leaves nothing behind")
 {
 	freezes_or_leaves_nothing(false);
+}
+
+TEST_CASE("an image on a disk that is slower than the workers is whole, and can be cancelled")
+{
+	Vkernel v;
+	v.make_ram();
+	for (size_t i = 0; i < kRamBytes; i += 8)	// nothing that becomes smaller
+		*reinterpret_cast<uint64_t *>(v.ram() + i) = (i + 1) * 0x9e3779b97f4a7c15ull;
+	v.config.workers = 8;
+	v.config.codec = VKCKPT_CODEC_LZ4;
+	REQUIRE(v.arm() == 0);
+	faults::state()->slow_write_us = 20000;
+	REQUIRE(v.request(VKCKPT_ACTION_CONTINUE) == VKCKPT_RESUMED);
+	faults::state()->slow_write_us = 0;
+	INFO(v.last_resumed.message);
+	REQUIRE(v.last_resumed.reason == 0);
+	const std::string image = slurp(v.image);
+	faults::state()->slow_write_us = 200000;
+	std::atomic<bool> ended{false};
+	std::thread canceller([&] {
+		do {
+			usleep(100000);		// the first write is under way
+			vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_CANCEL, 0, 0));
+		} while (!ended);
+	});
+	int verdict = v.request(VKCKPT_ACTION_EXIT);
+	ended = true;
+	canceller.join();
+	REQUIRE(verdict == VKCKPT_RESUMED);
+	faults::state()->slow_write_us = 0;
+	CHECK(v.last_resumed.reason == VKCKPT_R_CANCELLED);
+	CHECK(slurp(v.image) == image);
+	v.die();
+	REQUIRE(v.thaw(v.image) == 0);
+	for (size_t i = 0; i < kRamBytes; i += 8)
+		REQUIRE(*reinterpret_cast<uint64_t *>(v.ram() + i) == (i + 1) * 0x9e3779b97f4a7c15ull);
 }
