@@ -403,7 +403,6 @@ const std::vector<Scenario> kTriples = {
 	{ "thaw, boot, discard", 1, Start::suspended, { { "T", thaw }, { "B", boot }, { "D", discard_it } } },
 	{ "thaw and suspend, thaw, boot", 1, Start::suspended, { { "S", thaw_and_suspend }, { "T", thaw }, { "B", boot } } },
 	{ "boot, boot, discard", 1, Start::fresh, { { "B", boot }, { "C", boot }, { "D", discard_it } } },
-	{ "a chain: thaw and suspend, old, new", 1, Start::chain, { { "S", thaw_and_suspend }, { "T", thaw }, { "N", thaw_of_the_newest } } },
 	{ "suspend, thaw, boot; two disks", 2, Start::running, { { "S", suspend }, { "T", thaw }, { "B", boot } }, true },
 };
 

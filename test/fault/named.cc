@@ -25,7 +25,8 @@ using simfs::World;
 namespace {
 
 constexpr int kKill = 1000, kHalf = 1001;
-constexpr unsigned kMostTimes = 6;		// a point that is passed more often in one operation is the same loop
+// A point that is passed more often in one operation is the same loop; operations on chains and seals are longer, and pass what others do.
+unsigned most_times(unsigned operation) { return operation < points::kArm ? 6 : 2; }
 const int kFaults[] = { EIO, ENOSPC, EINTR, EMFILE, ENOMEM, EINVAL, kHalf, kKill };
 
 // What interferes, and what was seen.
@@ -336,7 +337,7 @@ void try_all(const Operation &op, std::map<std::string, unsigned> &reached, unsi
 		begun.insert(point);
 		reached[point] |= op.bit;
 		bool again = true;
-		for (unsigned time = 1; time <= kMostTimes && again; time++)
+		for (unsigned time = 1; time <= most_times(op.bit) && again; time++)
 			for (int fault : kFaults) {
 				Run run = run_once(op, point, time, fault);
 				again = run.reached;
@@ -373,5 +374,5 @@ TEST_CASE("every named fault point fails in every way", "[points]")
 	}
 	printf("figure: fault-points %zu\nfigure: fault-operations %zu\nfigure: fault-points-x-operations %u\nfigure: fault-tries %u\n",
 	    reached.size(), kOperations.size(), pairs, tried);
-	CHECK(tried > 3000);
+	CHECK(tried > 2800);
 }
