@@ -54,7 +54,7 @@ Status Arena::map(size_t bytes, Prefault prefault)
 	populated_ = prefault != Prefault::later;
 	// A core file is about the vkernel, not about our buffers; a refusal does not matter.
 	(void)sys_madvise(base_, size_, MADV_DONTDUMP);
-	ASAN_POISON_MEMORY_REGION(base_, size_);
+	asan_poison(base_, size_);
 	return success();
 }
 
@@ -86,7 +86,7 @@ void *Arena::take(size_t bytes, size_t align)
 	size_t padded = room(bytes);
 	VK_CHECK(padded >= bytes && offset <= size_ && padded <= size_ - offset);
 	used_ = offset + padded;
-	ASAN_UNPOISON_MEMORY_REGION(base_ + offset, bytes);
+	asan_unpoison(base_ + offset, bytes);
 	return base_ + offset;
 }
 

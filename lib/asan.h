@@ -2,6 +2,8 @@
 #ifndef VKCKPT_LIB_ASAN_H
 #define VKCKPT_LIB_ASAN_H
 
+#include <stddef.h>
+
 #ifdef __SANITIZE_ADDRESS__
 #define VK_ASAN
 #elif defined(__has_feature)
@@ -12,9 +14,27 @@
 
 #ifdef VK_ASAN
 #include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(at, bytes) ((void)0)
-#define ASAN_UNPOISON_MEMORY_REGION(at, bytes) ((void)0)
 #endif
+
+namespace vk {
+
+// Of a gibibyte at most: the notes take an eighth of what they are about, and what is larger is address space that is only reserved.
+inline void asan_poison([[maybe_unused]] const void *at, [[maybe_unused]] size_t bytes)
+{
+#ifdef VK_ASAN
+	if (bytes <= size_t{1} << 30)
+		ASAN_POISON_MEMORY_REGION(at, bytes);
+#endif
+}
+
+inline void asan_unpoison([[maybe_unused]] const void *at, [[maybe_unused]] size_t bytes)
+{
+#ifdef VK_ASAN
+	if (bytes <= size_t{1} << 30)
+		ASAN_UNPOISON_MEMORY_REGION(at, bytes);
+#endif
+}
+
+}  // namespace vk
 
 #endif

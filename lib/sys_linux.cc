@@ -120,12 +120,12 @@ long sys_mmap(void *address, size_t bytes, int prot, int flags, int fd, uint64_t
 {
 	long result = sys_call(SYS_mmap, word(address), word(bytes), prot, flags, fd, word(offset));
 	if (result >= 0)
-		ASAN_UNPOISON_MEMORY_REGION(reinterpret_cast<void *>(result), bytes);
+		asan_unpoison(reinterpret_cast<void *>(result), bytes);
 	return result;
 }
 long sys_munmap(void *address, size_t bytes)
 {
-	ASAN_UNPOISON_MEMORY_REGION(address, bytes);
+	asan_unpoison(address, bytes);
 	return sys_call(SYS_munmap, word(address), word(bytes));
 }
 long sys_mprotect(void *address, size_t bytes, int prot) { return sys_call(SYS_mprotect, word(address), word(bytes), prot); }
