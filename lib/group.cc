@@ -1,6 +1,7 @@
 // Builds one RAM group in memory. See group.h. QUIET: no allocation, no system call.
 #include "lib/group.h"
 
+#include "lib/asan.h"
 #include "lib/codec.h"
 #include "lib/digest.h"
 #include "lib/image_file.h"
@@ -56,6 +57,7 @@ void GroupBuilder::clear()
 void GroupBuilder::add(const ChunkSource &source)
 {
 	VK_CHECK(room() && source.mask != 0 && !complete_);
+	asan_unpoison(source.base, VKCKPT_CHUNK);	// stacks lie in RAM too, and have gaps in them
 	uint16_t zero = 0;
 	for (unsigned f = 0; f < VKCKPT_CHUNK_FRAMES; f++)
 		if (source.mask & 1u << f &&
