@@ -21,7 +21,6 @@ extern const size_t kCpuFeatureCount;
 struct CpuLeaf { uint32_t eax, ebx, ecx, edx; };
 CpuLeaf cpuid(uint32_t leaf, uint32_t sub);
 
-
 // Fills cpuid, xcr0 and xsave_bytes of *host; leaves the rest.
 void cpu_facts(struct vkckpt_f_host *host);
 

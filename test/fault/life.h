@@ -52,6 +52,14 @@ inline bool filled(Vkernel &v)
 	return true;
 }
 
+// Calls f(k, errno) for every one of the errors and every host call, until call k was not reached; more than `most` are one too many.
+template <size_t N, class F> void each_fault(const int (&errors)[N], long most, F f)
+{
+	for (int error : errors)
+		for (long k = 1; f(k, error); k++)
+			REQUIRE(k < most);
+}
+
 // The names in a folder, sorted.
 inline std::vector<std::string> names_in(const std::string &folder)
 {

@@ -41,53 +41,55 @@ struct TwoDisks : Vkernel {
 	}
 };
 
+// How it ended, over all the calls at which it was killed.
+struct Ends {
+	int thaws = 0, boots = 0, between = 0;
+};
+
+// For every k a new vkernel: begin in this process, go_on in a child that is killed at its k-th host call from faults::start on.
+Ends killed_at_every_call(void (*begin)(TwoDisks &), int (*go_on)(TwoDisks &, long k))
+{
+	Ends ends;
+	bool reached = true;
+	for (long k = 1; reached; k++) {
+		TwoDisks v;
+		begin(v);
+		int status = status_of_child([&] { return go_on(v, k); });
+		reached = faults::stop();
+		INFO("call " << k << " (" << faults::state()->failed_number << ")");
+		REQUIRE(status == (reached ? kKilled : 0));
+		ends.between += inspect(v.disks[0]).state != inspect(v.disks[1]).state;
+		(who_gets_it(v, v.disks) == "thaw" ? ends.thaws : ends.boots)++;
+	}
+	return ends;
+}
+
 std::string reason(const struct vkckpt_error &e) { return vkckpt_reason_name(e.reason); }
 
 }  // namespace
 
 TEST_CASE("two disks: kill -9 at every host call of a suspend")
 {
-	int thaws = 0, boots = 0, between = 0;
-	bool reached = true;
-	for (long k = 1; reached; k++) {
-		TwoDisks v;
-		int status = status_of_child([&] {
-			if (!v.boot())
-				return 1;
-			faults::start(k, 0);
-			return v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT ? 0 : 2;
-		});
-		reached = faults::stop();
-		INFO("call " << k << " (" << faults::state()->failed_number << ")");
-		REQUIRE(status == (reached ? kKilled : 0));
-		between += inspect(v.disks[0]).state != inspect(v.disks[1]).state;
-		(who_gets_it(v, v.disks) == "thaw" ? thaws : boots)++;
-	}
-	CHECK(thaws >= 2);
-	CHECK(boots >= 10);
-	CHECK(between >= 1);
+	const Ends ends = killed_at_every_call([](TwoDisks &) {}, [](TwoDisks &v, long k) {
+		if (!v.boot())
+			return 1;
+		faults::start(k, 0);
+		return v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT ? 0 : 2;
+	});
+	CHECK(ends.thaws >= 2);
+	CHECK(ends.boots >= 10);
+	CHECK(ends.between >= 1);
 }
 
 TEST_CASE("two disks: kill -9 at every host call of a thaw")
 {
-	int thaws = 0, boots = 0, between = 0;
-	bool reached = true;
-	for (long k = 1; reached; k++) {
-		TwoDisks v;
-		v.suspend();
-		int status = status_of_child([&] {
-			faults::start(k, 0);
-			return v.thaw(v.image) == 0 ? 0 : 2;
-		});
-		reached = faults::stop();
-		INFO("call " << k << " (" << faults::state()->failed_number << ")");
-		REQUIRE(status == (reached ? kKilled : 0));
-		between += inspect(v.disks[0]).state != inspect(v.disks[1]).state;
-		(who_gets_it(v, v.disks) == "thaw" ? thaws : boots)++;
-	}
-	CHECK(thaws >= 10);
-	CHECK(boots >= 1);
-	CHECK(between >= 1);
+	const Ends ends = killed_at_every_call([](TwoDisks &v) { v.suspend(); }, [](TwoDisks &v, long k) {
+		faults::start(k, 0);
+		return v.thaw(v.image) == 0 ? 0 : 2;
+	});
+	CHECK(ends.thaws >= 10);
+	CHECK(ends.boots >= 1);
+	CHECK(ends.between >= 1);
 }
 
 TEST_CASE("two disks: a thaw that died between them is done again, however often it dies there")

@@ -8,6 +8,21 @@
 using namespace image_test;
 using namespace seal_test;
 
+namespace {
+
+// A good one, open.
+struct OpenSigned {
+	const Bytes image = image_bytes(kShape, some_frames());
+	Signed good{image, 4096};
+	TempFile file{image};
+	vkckpt_image *opened = nullptr;
+	vkckpt_error err = {};
+	OpenSigned() { REQUIRE(vkckpt_image_open_with(file.path().c_str(), &good.table, &opened, &err) == 0); }
+	~OpenSigned() { vkckpt_image_close(opened); }
+};
+
+}  // namespace
+
 TEST_CASE("of a signed image every byte is checked before it is used, front to back and at random", "[sign]")
 {
 	const Bytes image = image_bytes(kShape, some_frames());
@@ -29,14 +44,8 @@ TEST_CASE("of a signed image every byte is checked before it is used, front to b
 	}
 }
 
-TEST_CASE("a file that changes after it was opened is not believed", "[sign]")
+TEST_CASE_METHOD(OpenSigned, "a file that changes after it was opened is not believed", "[sign]")
 {
-	const Bytes image = image_bytes(kShape, some_frames());
-	Signed good(image, 4096);
-	TempFile file(image);
-	vkckpt_image *opened = nullptr;
-	vkckpt_error err = {};
-	REQUIRE(vkckpt_image_open_with(file.path().c_str(), &good.table, &opened, &err) == 0);
 	Bytes frame(VKCKPT_FRAME);
 	REQUIRE(vkckpt_image_frame(opened, 0, 33, frame.data(), &err) == 1);
 	// The chunk of frame 50 is exchanged, and its checksum in the index that was read is the old one: only then is it read.
@@ -47,7 +56,6 @@ TEST_CASE("a file that changes after it was opened is not believed", "[sign]")
 	REQUIRE(pwrite(file.fd(), other.data(), other.size(), 0) == static_cast<ssize_t>(other.size()));
 	CHECK(vkckpt_image_frame(opened, 0, 50, frame.data(), &err) == -EACCES);
 	CHECK(err.reason == VKCKPT_R_SIGNATURE_WRONG);
-	vkckpt_image_close(opened);
 }
 
 TEST_CASE("a signed image of another length, no signature, and leaves that cannot be", "[sign]")
@@ -113,17 +121,10 @@ TEST_CASE("what a signer cut off or spoilt is refused, although every leaf is ri
 	}
 }
 
-TEST_CASE("a signed file that shrinks after it was opened is TRUNCATED", "[sign]")
+TEST_CASE_METHOD(OpenSigned, "a signed file that shrinks after it was opened is TRUNCATED", "[sign]")
 {
-	const Bytes image = image_bytes(kShape, some_frames());
-	Signed good(image, 4096);
-	TempFile file(image);
-	vkckpt_image *opened = nullptr;
-	vkckpt_error err = {};
-	REQUIRE(vkckpt_image_open_with(file.path().c_str(), &good.table, &opened, &err) == 0);
 	REQUIRE(ftruncate(file.fd(), 4096) == 0);
 	Bytes frame(VKCKPT_FRAME);
 	CHECK(vkckpt_image_frame(opened, 0, 50, frame.data(), &err) == -EBADMSG);
 	CHECK(err.reason == VKCKPT_R_TRUNCATED);
-	vkckpt_image_close(opened);
 }
