@@ -22,15 +22,14 @@ size_t Arena::room(size_t bytes, size_t align)
 	return ((bytes + kAlign - 1) & ~(kAlign - 1)) + kGap + (align > kAlign ? align : 0);
 }
 
-// Huge pages where the host has them: a thaw waits for this. Without MADV_POPULATE_WRITE (Linux 5.14) every page is touched; what is in it stays.
+// Huge pages where the host has them: a thaw waits for this. A page that is touched stays what it is.
 Status Arena::touch(uint8_t *at, size_t bytes)
 {
-	constexpr int kPopulateWrite = 23;
 	(void)sys_madvise(at, bytes, MADV_HUGEPAGE);
-	long r = sys_madvise(at, bytes, kPopulateWrite);
-	if (r < 0 && r != -EINVAL && r != -EINTR && r != -EAGAIN)
+	long r = sys_populate(at, bytes);
+	if (r < 0)
 		return fail_host(static_cast<int>(-r), "memory", "the library's own", bytes);
-	for (size_t i = 0; r < 0 && i < bytes; i += 4096)
+	for (size_t i = 0; r > 0 && i < bytes; i += 4096)
 		(void)__atomic_fetch_or(at + i, uint8_t{0}, __ATOMIC_RELAXED);
 	return success();
 }

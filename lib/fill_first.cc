@@ -14,7 +14,6 @@ namespace {
 
 constexpr size_t kGuard = 4096, kStackBytes = 128 << 10;	// a leaf of a signed image is read there
 constexpr unsigned kMostFillers = 8;
-constexpr int kPopulateWrite = 23;		// MADV_POPULATE_WRITE, Linux 5.14
 
 uint64_t chunks_in(const struct vkckpt_segment &s) { return (s.size_bytes + VKCKPT_CHUNK - 1) / VKCKPT_CHUNK; }
 
@@ -175,8 +174,7 @@ Status Fill::bring_first_entry(const struct vkckpt_f_chunk &c, uint8_t *base, Th
 		return success();
 	}
 	uint8_t *start = base + mask_first(c.mask) * VKCKPT_FRAME;
-	long r = sys_madvise(start, mask_count(c.mask) * uint64_t{VKCKPT_FRAME}, kPopulateWrite);
-	if (r < 0 && r != -EINVAL && r != -EINTR && r != -EAGAIN)	// an older host: they come one by one
+	if (long r = sys_populate(start, mask_count(c.mask) * uint64_t{VKCKPT_FRAME}); r < 0)
 		return fail_host(static_cast<int>(-r), "thaw: memory for RAM");
 	return plan_.image->read_chunk(c, buffers.stored, start);
 }

@@ -15,7 +15,6 @@ constexpr size_t kBatchBytes = 1 << 20;		// of stored data at a time: stays in t
 constexpr size_t kDataRoom = kBatchBytes + VKCKPT_CHUNK;
 constexpr size_t kGroupRoom = sizeof(struct vkckpt_f_group) + VKCKPT_GROUP_CHUNKS * sizeof(struct vkckpt_f_chunk);
 constexpr size_t kBatchChunkBytes = VKCKPT_GROUP_CHUNKS * sizeof(struct vkckpt_f_chunk);
-constexpr int kPopulateWrite = 23;		// MADV_POPULATE_WRITE, Linux 5.14
 
 }  // namespace
 
@@ -388,14 +387,10 @@ Status ImageReader::populate_run(const uint8_t *start, const uint8_t *end)
 {
 	if (start == end)
 		return success();
-	long r = sys_madvise(const_cast<uint8_t *>(start), static_cast<size_t>(end - start), kPopulateWrite);
-	if (r == -EINVAL)	// an older host: pages come one by one, as they are written
+	long r = sys_populate(const_cast<uint8_t *>(start), static_cast<size_t>(end - start));
+	if (r > 0)	// pages come one by one, as they are written
 		populates_.store(0);
-	else if (r == -EFAULT)	// what would have been SIGBUS: no room for the page where RAM is kept
-		return fail(ENOMEM, VKCKPT_R_NO_MEMORY, "thaw: memory for RAM", "", static_cast<uint64_t>(end - start));
-	else if (r < 0 && r != -EINTR && r != -EAGAIN)
-		return fail_host(static_cast<int>(-r), "thaw: memory for RAM", "", static_cast<uint64_t>(end - start));
-	return success();
+	return r < 0 ? fail_host(static_cast<int>(-r), "thaw: memory for RAM", "", static_cast<uint64_t>(end - start)) : success();
 }
 
 // Makes the pages of a batch before anything is decoded into them: a call for each run of frames instead of a fault for each frame, and

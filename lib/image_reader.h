@@ -125,7 +125,7 @@ private:
 	bool pending_known_ = false, groups_ended_ = false;
 	Status failure_;			// the one that lies first in the file
 	uint64_t failure_offset_ = 0;
-	Atomic<uint32_t> populates_;		// the host knows MADV_POPULATE_WRITE
+	Atomic<uint32_t> populates_;		// the host makes pages in bulk
 	uint16_t *present_ = nullptr;		// of each chunk, frames seen: each occurs once
 	uint64_t first_chunk_[VKCKPT_MAX_SEGMENTS + VKCKPT_MAX_REGIONS + 1] = {};
 	uint64_t sequence_ = 0;

@@ -57,6 +57,9 @@ long sys_mmap(void *address, size_t bytes, int prot, int flags, int fd, uint64_t
 long sys_munmap(void *address, size_t bytes);
 long sys_mprotect(void *address, size_t bytes, int prot);
 long sys_madvise(void *address, size_t bytes, int advice);
+// Makes the pages, as writing to each would (MADV_POPULATE_WRITE). 0: all are there; 1: not all (Linux before 5.14; interrupted), they come as they
+// are touched; -ENOMEM: there is no memory for one, also where touching it would be SIGBUS.
+long sys_populate(void *address, size_t bytes);
 long sys_mlock(const void *address, size_t bytes);
 long sys_msync(void *address, size_t bytes, int flags);
 

@@ -130,6 +130,14 @@ long sys_munmap(void *address, size_t bytes)
 }
 long sys_mprotect(void *address, size_t bytes, int prot) { return sys_call(SYS_mprotect, word(address), word(bytes), prot); }
 long sys_madvise(void *address, size_t bytes, int advice) { return sys_call(SYS_madvise, word(address), word(bytes), advice); }
+long sys_populate(void *address, size_t bytes)
+{
+	constexpr int kPopulateWrite = 23;	// in <sys/mman.h> since glibc 2.35
+	long r = sys_madvise(address, bytes, kPopulateWrite);
+	if (r == -EINVAL || r == -EINTR || r == -EAGAIN)
+		return 1;
+	return r == -EFAULT ? -ENOMEM : r;
+}
 long sys_mlock(const void *address, size_t bytes) { return sys_call(SYS_mlock, word(address), word(bytes)); }
 long sys_msync(void *address, size_t bytes, int flags) { return sys_call(SYS_msync, word(address), word(bytes), flags); }
 

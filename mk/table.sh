@@ -102,7 +102,7 @@ if [ -f test/fuzz/run.cc ]; then
 	# Read calls of the library lead to files in memory (test/fuzz/memory_host.cc); one stage of a thaw is stood in for.
 	wrap=
 	for name in 8sys_openEPKcii 9sys_closeEi 8sys_readEiPvm 9sys_preadEiPvmm 9sys_fstatEiP4stat 9sys_lstatEPKcP4stat 9sys_fcntlEiil 11sys_madviseEPvmi \
-	    21disks_prepare_runningER6vkckpt 10host_factsEP13vkckpt_f_host 21host_memory_availableEv; do
+	    12sys_populateEPvm 21disks_prepare_runningER6vkckpt 10host_factsEP13vkckpt_f_host 21host_memory_availableEv; do
 		wrap="$wrap -Wl,--wrap=_ZN2vk$name"
 	done
 	objects TEST_CXXFLAGS test/fuzz/run.cc

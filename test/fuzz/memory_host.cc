@@ -111,5 +111,6 @@ long WRAP(_ZN2vk9sys_fcntlEiil)(int fd, int command, long argument)
 
 // Memory comes when it is touched, not before: an input uses little of it.
 long WRAP(_ZN2vk11sys_madviseEPvmi)(void *, size_t, int) { return 0; }
+long WRAP(_ZN2vk12sys_populateEPvm)(void *, size_t) { return 0; }
 
 }  // extern "C"

@@ -1,5 +1,5 @@
 // Files in memory, so that an input costs no system call: the programs of this folder are linked with --wrap for the seam's functions that
-// read files (test/fuzz/wrap.txt), and paths below /fuzz/ lead here. Nothing of the library is changed for it.
+// read files (mk/table.sh), and paths below /fuzz/ lead here. Nothing of the library is changed for it.
 #ifndef VKCKPT_TEST_FUZZ_MEMORY_HOST_H
 #define VKCKPT_TEST_FUZZ_MEMORY_HOST_H
 
