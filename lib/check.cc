@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/arm_check.h"
 #include "lib/cpu.h"
 #include "lib/digest.h"
 #include "lib/host.h"

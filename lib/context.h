@@ -139,12 +139,8 @@ Status context_make(const struct vkckpt_config &config, const Birth &birth, Pref
 void context_publish(struct vkckpt &);
 void context_destroy(struct vkckpt *);
 
-// A vkernel's or a device's name as arm takes it.
-bool is_name(const char *text);
 // Bytes of the bulk that depend on how much RAM there is.
 uint64_t ram_cost_bytes(const ImageShape &);
-// The vkernel has declared that its RAM and regions may lie there (config.places).
-bool place_allowed(const struct vkckpt_config &, uint64_t address, uint64_t bytes);
 
 Stage stage_of(const struct vkckpt &);
 void set_stage(struct vkckpt &, Stage);
