@@ -25,13 +25,37 @@ NewFile::~NewFile()
 		close(fd_);
 }
 
-// An unlocked one is left over from a process that died.
+static const char *reason_of(int code)
+{
+	switch (code) {
+	case EAGAIN: return "IMAGE_IN_USE";
+	case EACCES: case EPERM: case EROFS: return "PERMISSION";
+	case ENOENT: case ENOTDIR: return "NOT_FOUND";
+	case ENOSPC: case EDQUOT: case EFBIG: return "NO_SPACE";
+	case EMFILE: case ENFILE: return "NO_DESCRIPTOR";
+	case EIO: return "IO_ERROR";
+	default: return "SYSTEM";
+	}
+}
+
+static std::string why(int code)
+{
+	return std::string(code == ELOOP ? "a symbolic link, which is not followed" : code == EAGAIN ? "somebody else is writing it" :
+	    strerror(code)) + " (" + reason_of(code) + ")";
+}
+
+// An unlocked one is left over from a process that died. What that was making may hold the lock a little longer (lib/replace.cc).
 bool NewFile::remove_leftover()
 {
-	int fd = ::open(part_.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = ::open(part_.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT;
-	bool removed = lock(fd) && unlink(part_.c_str()) == 0;
+	bool locked = lock(fd);
+	for (int i = 1; !locked && errno == EAGAIN && i < 8; i++) {
+		usleep(60'000);
+		locked = lock(fd);
+	}
+	bool removed = locked && unlink(part_.c_str()) == 0;
 	int code = errno;
 	close(fd);
 	errno = code;
@@ -47,8 +71,7 @@ bool NewFile::open(std::string *problem)
 		if (fd_ >= 0 || errno != EEXIST || !remove_leftover())
 			break;
 	}
-	*problem = printable(part_) + ": " + strerror(errno) + " (" + (errno == EAGAIN ? "IMAGE_IN_USE" : "PERMISSION") +
-	    "); name another place for the new image";
+	*problem = printable(part_) + ": " + why(errno) + "; name another place for the new image";
 	return false;
 }
 
@@ -59,7 +82,7 @@ bool NewFile::keep(bool replace, std::string *problem)
 		result = replace ? rename(part_.c_str(), path_.c_str()) :
 		    renameat2(AT_FDCWD, part_.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE);
 	if (result != 0) {
-		*problem = printable(path_) + ": " + strerror(errno) + " (IO_ERROR); nothing was replaced";
+		*problem = printable(path_) + ": " + why(errno) + "; nothing was replaced";
 		return false;
 	}
 	kept_ = true;
@@ -70,7 +93,7 @@ bool NewFile::keep(bool replace, std::string *problem)
 	if (dir >= 0)
 		close(dir);
 	if (!synced)
-		*problem = printable(folder) + ": " + strerror(errno) + " (IO_ERROR); the image is there but its name may not survive a power loss";
+		*problem = printable(folder) + ": " + why(errno) + "; the image is there but its name may not survive a power loss";
 	return synced;
 }
 

@@ -228,10 +228,10 @@ Status reserve_room(struct vkckpt &ck, uint64_t bytes)
 {
 	char path[VKCKPT_MAX_PATH + 16];
 	Text(path, sizeof path).add(ck.image_path).add(".reserve");
-	sys_unlink(path);
+	long removed = sys_unlink(path);
 	long fd = sys_open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return fail_host((int)-fd, "arm: reserve_image", path);
+	if (fd < 0)	// what stands there and cannot be removed is why
+		return fail_host((int)(fd == -EEXIST && removed < 0 ? -removed : -fd), "arm: reserve_image", path);
 	long r = sys_fallocate((int)fd, 0, 0, bytes);
 	sys_close((int)fd);
 	if (r < 0) {

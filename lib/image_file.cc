@@ -7,8 +7,40 @@
 #include "lib/codec.h"
 #include "lib/image_check.h"
 #include "lib/sys.h"
+#include "lib/text.h"
 
 namespace vk {
+
+Result<int> open_image_file(const char *path, int flags)
+{
+	long fd = sys_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | flags);
+	if (fd < 0)
+		return fail_host(static_cast<int>(-fd), "open", path);
+	struct stat st = {};
+	long r = sys_fstat(static_cast<int>(fd), &st);
+	if (r >= 0 && S_ISREG(st.st_mode))
+		return static_cast<int>(fd);
+	(void)sys_close(static_cast<int>(fd));		// read-only: there is nothing to lose
+	return r < 0 ? fail_host(static_cast<int>(-r), "open", path) : fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "open: not a regular file", path);
+}
+
+// Not blocking: whoever should write may never come, or has written all and gone.
+Result<int> open_image_stream(const char *path, const char *where)
+{
+	long fd = sys_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return fail_host(static_cast<int>(-fd), where, path);
+	struct stat st = {};
+	long r = sys_fstat(static_cast<int>(fd), &st);
+	if (r >= 0 && (!S_ISFIFO(st.st_mode) || text_starts(path, "/dev/") || text_starts(path, "/proc/")))
+		return static_cast<int>(fd);
+	(void)sys_close(static_cast<int>(fd));		// read-only: there is nothing to lose
+	if (r < 0)
+		return fail_host(static_cast<int>(-r), where, path);
+	char subject[64];
+	Text(subject, sizeof subject).add(path, text_length(path, 30)).add(": a named pipe; use its descriptor");
+	return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, where, subject);
+}
 
 Status OpenImage::read_plain(void *out, size_t bytes, uint64_t offset) const
 {

@@ -9,6 +9,12 @@ namespace vk {
 
 class Chain;
 
+// The file for it, to be closed by the caller. What is no regular file (a named pipe, that would be waited for) is refused: BAD_ARGUMENT. flags
+// besides O_RDONLY.
+Result<int> open_image_file(const char *path, int flags = 0);
+// The same for an image that is read front to back: it may also come through a pipe that this process was handed (/dev/stdin, /dev/fd/N).
+Result<int> open_image_stream(const char *path, const char *where);
+
 class OpenImage {
 public:
 	// The head of an image in the file that fd names, which stays the caller's and stands at the image's first byte. Errors: those of

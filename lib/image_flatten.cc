@@ -26,10 +26,10 @@ struct Flatten {
 
 Status open(Flatten &f, const char *path, const char *parent, const struct vkckpt_crypto *from, const struct vkckpt_crypto *to)
 {
-	long fd = sys_open(path, O_RDONLY | O_NOCTTY);
-	if (fd < 0)
-		return fail_host(static_cast<int>(-fd), "open", path);
-	f.fd = static_cast<int>(fd);
+	Result<int> fd = open_image_file(path);
+	if (!fd.ok())
+		return fd.status;
+	f.fd = fd.value;
 	VK_TRY(f.in.open(f.fd));
 	if (from)
 		VK_TRY(f.in.use(*from, path));

@@ -31,17 +31,11 @@ namespace {
 
 Status open_image(vkckpt_image &image, const char *path, const struct vkckpt_crypto *crypto)
 {
-	long fd = sys_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK);	// a named pipe is refused, not waited for
-	if (fd < 0)
-		return fail_host(static_cast<int>(-fd), "open", path);
-	image.fd = static_cast<int>(fd);
+	Result<int> fd = open_image_file(path);
+	if (!fd.ok())
+		return fd.status;
+	image.fd = fd.value;
 	(void)text_copy(image.path, kChainPath, path);
-	struct stat st = {};
-	long result = sys_fstat(image.fd, &st);
-	if (result < 0)
-		return fail_host(static_cast<int>(-result), "open", path);
-	if (!S_ISREG(st.st_mode))
-		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "open: not a regular file", path);
 	VK_TRY(image.file.open(image.fd));
 	if (crypto) {
 		VK_TRY(image.file.use(*crypto, path));
@@ -185,11 +179,11 @@ VK_EXPORT int vkckpt_image_ancestor(const struct vkckpt_image *image, unsigned i
 VK_EXPORT int vkckpt_image_peek(const char *path, struct vkckpt_f_header *header, struct vkckpt_f_key *key, struct vkckpt_error *err)
 {
 	using namespace vk;
-	long fd = sys_open(path, O_RDONLY | O_NOCTTY);
-	if (fd < 0)
-		return report(fail_host(static_cast<int>(-fd), "open", path), err);
+	Result<int> fd = open_image_file(path);
+	if (!fd.ok())
+		return report(fd.status, err);
 	ImageReader reader;
-	Status status = reader.open(static_cast<int>(fd));
+	Status status = reader.open(fd.value);
 	if (status.ok())
 		status = reader.read_head();
 	bool sealed = status.reason == VKCKPT_R_SEALED;
@@ -198,7 +192,7 @@ VK_EXPORT int vkckpt_image_peek(const char *path, struct vkckpt_f_header *header
 		*key = reader.key();
 	}
 	reader.close();
-	(void)sys_close(static_cast<int>(fd));		// read-only: there is nothing to lose
+	(void)sys_close(fd.value);		// read-only: there is nothing to lose
 	if (sealed)
 		return 1;
 	return report(status, err);

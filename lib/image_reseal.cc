@@ -52,10 +52,10 @@ void sort_by_place(const struct vkckpt_f_chunk *index, uint64_t *order, uint64_t
 
 Status open(Reseal &r, const char *path, const struct vkckpt_crypto *from)
 {
-	long fd = sys_open(path, O_RDONLY | O_NOCTTY | O_NOFOLLOW);
-	if (fd < 0)
-		return fail_host(static_cast<int>(-fd), "open", path);
-	r.fd = static_cast<int>(fd);
+	Result<int> fd = open_image_file(path, O_NOFOLLOW);
+	if (!fd.ok())
+		return fd.status;
+	r.fd = fd.value;
 	VK_TRY(r.in.open(r.fd));
 	if (from)
 		VK_TRY(r.in.use(*from, path));

@@ -90,11 +90,11 @@ VK_EXPORT int vkckpt_image_verify_with(const char *path, int fd, const struct vk
 {
 	using namespace vk;
 	Verify verify = { crypto, { progress, arg, 0 }, false };
-	long opened = path ? sys_open(path, O_RDONLY | O_NOCTTY) : fd;
-	if (opened < 0)
-		return report(fail_host(static_cast<int>(-opened), "open", path), err);
-	int result = report(verify.all(static_cast<int>(opened), path), err);
+	Result<int> opened = path ? open_image_stream(path, "open") : Result<int>(fd);
+	if (!opened.ok())
+		return report(opened.status, err);
+	int result = report(verify.all(opened.value, path), err);
 	if (path)
-		(void)sys_close(static_cast<int>(opened));	// read-only: there is nothing to lose
+		(void)sys_close(opened.value);	// read-only: there is nothing to lose
 	return result < 0 ? result : verify.sums_only;
 }

@@ -11,14 +11,18 @@
 namespace vk {
 namespace {
 constexpr unsigned kNoReplace = 1, kExchange = 2;	// RENAME_NOREPLACE, RENAME_EXCHANGE of linux/fs.h
+constexpr int kLockAttempts = 8;
 
-// 0: a leftover is gone; -EBUSY: it belongs to a capture that is running.
+// 0: a leftover is gone; -EBUSY: it belongs to a capture that is running. That of a vkernel that was killed may be locked yet by a process
+// that it was making and that has a copy of its descriptors: nothing tells who holds a lock, so it is waited for a little in any case.
 long remove_leftover(const char *part)
 {
 	long fd = sys_open(part, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
 	long r = lock_file((int)fd);
+	for (int i = 1; r == -EAGAIN && i < kLockAttempts && sys_nanosleep(kDeadHolderWait) == 0; i++)
+		r = lock_file((int)fd);
 	if (r == 0 && names_file(part, (int)fd))
 		r = sys_unlink(part);
 	sys_close((int)fd);

@@ -36,6 +36,8 @@ Status sync_folder(const char *path);
 // the host's.
 enum class Lone { yes, no };
 long lock_file(int fd, Lone = Lone::yes);
+// What a process that died may have left of a lock passes: ns between two attempts to get it.
+constexpr uint64_t kDeadHolderWait = 60'000'000;
 // A file that is being made, locked until it is closed: a new one, in the place of what a process that died has left. IMAGE_IN_USE:
 // somebody is making it.
 Result<int> part_create(const char *part, const char *where);

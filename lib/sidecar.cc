@@ -19,7 +19,6 @@ namespace {
 
 constexpr const char *kWhere = "disk: sidecar";
 constexpr int kAttempts = 16;
-constexpr uint64_t kDeadHolderWait = 60'000'000;	// ns, between two attempts
 
 struct vkckpt_digest digest_of_sidecar(const struct vkckpt_f_sidecar &s)
 {
@@ -130,10 +129,10 @@ Status sidecar_lock(const char *disk_path, Missing missing, SidecarFile *out, Lo
 Status sidecar_write(const char *path, struct vkckpt_f_sidecar &content, int *out)
 {
 	content.digest = digest_of_sidecar(content);
-	sys_unlink(path);	// left over from a process that died; the caller holds the disk's lock
+	long removed = sys_unlink(path);	// left over from a process that died; the caller holds the disk's lock
 	long fd = sys_open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return fail_host((int)-fd, kWhere, path);
+	if (fd < 0)	// what stands there and cannot be removed is why
+		return fail_host((int)(fd == -EEXIST && removed < 0 ? -removed : -fd), kWhere, path);
 	long r = lock_file((int)fd);
 	if (r == 0)
 		r = pwrite_all((int)fd, &content, sizeof content, 0);

@@ -49,10 +49,10 @@ Status open_image(Thaw &t)
 		return fail(EEXIST, VKCKPT_R_BUSY, "thaw");
 	t.fd = c.fd;
 	if (c.path) {
-		long fd = sys_open(c.path, O_RDONLY);
-		if (fd < 0)
-			return fail_host((int)-fd, "thaw: open", c.path);
-		t.fd = (int)fd;
+		Result<int> fd = open_image_stream(c.path, "thaw: open");
+		if (!fd.ok())
+			return fd.status;
+		t.fd = fd.value;
 		t.own_fd = true;
 	}
 	if (c.vkernel.workers > VKCKPT_MAX_WORKERS)

@@ -54,8 +54,8 @@ int open_ram(const Options &o)
 	if (fd < 0)
 		fail("memory image %s: %s; name a file that can be written with -i", o.memory_image, strerror(errno));
 	struct stat st;
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || fchmod(fd, 0600) != 0)
-		fail("memory image %s: not a regular file of this user; name another with -i", o.memory_image);
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 || fchmod(fd, 0600) != 0)
+		fail("memory image %s: not a regular file of this user with one name; name another with -i", o.memory_image);
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
 		fail("memory image %s: used by another vkernel; name another file with -i", o.memory_image);
 	if (ftruncate(fd, 0) != 0)	// what an earlier vkernel left there is not ours

@@ -94,7 +94,7 @@ int disk_open(void *, const char *, const struct vkckpt_source *source, void **d
 	const char *path = vkckpt_get_string(source, "path");
 	snprintf(disk0.path, sizeof disk0.path, "%s", path ? path : "");
 	disk0.writable = vkckpt_get_u64(source, "writable", 1);
-	disk0.fd = open(disk0.path, (disk0.writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	disk0.fd = open(disk0.path, (disk0.writable ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);	// of a pipe nobody waits
 	*device = &disk0;
 	if (disk0.fd < 0)
 		return refuse(err, errno, VKCKPT_R_DISK_MISSING, "cannot be opened; put it back or say -o disk0.path=FILE");
@@ -152,10 +152,10 @@ void ckpt_open_disk(const Options &o)
 		return;
 	if (!realpath(o.disk, disk0.path))
 		fail("disk %s: %s; name a file that exists with -r", o.disk, strerror(errno));
-	disk0.fd = open(disk0.path, O_RDWR | O_CLOEXEC);
+	disk0.fd = open(disk0.path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	disk0.writable = disk0.fd >= 0;
 	if (disk0.fd < 0 && (errno == EACCES || errno == EROFS)) {
-		disk0.fd = open(disk0.path, O_RDONLY | O_CLOEXEC);
+		disk0.fd = open(disk0.path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 		if (disk0.fd >= 0)
 			host_log("disk %s: read-only", o.disk);
 	}

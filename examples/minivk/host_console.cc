@@ -133,8 +133,9 @@ bool host_console_open(const char *what, char *message, unsigned long bytes)
 	if (kind == "null")
 		return true;
 	if (kind.compare(0, 4, "log:") == 0 && kind.size() > 4) {
-		out_fd = open(what + 4, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-		if (out_fd >= 0)
+		const int follow = strncmp(what + 4, "/dev/", 5) == 0 ? 0 : O_NOFOLLOW;	// others may lay a link to a file of ours in a shared folder
+		out_fd = open(what + 4, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | follow, 0666);
+		if (out_fd >= 0 && fcntl(out_fd, F_SETFL, O_APPEND) == 0)	// a named pipe that nobody reads is refused, not waited for
 			return true;
 		snprintf(message, bytes, "%s: %s; name a file that can be written", what + 4, strerror(errno));
 		return false;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <libutil.h>
@@ -25,11 +26,24 @@ using namespace minivk;
 void block_early() { vkckpt_block_signals(); }
 __attribute__((section(".preinit_array"), used)) void (*const early)() = block_early;
 
+// What others laid in its place is not followed: pidfile_open would write over it. A file of our own nobody else can exchange in a folder like /tmp.
+void check_pidfile(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	if (fd < 0)
+		fail("pidfile %s: %s; name another with -p", path, errno == ELOOP ? "it is a link" : strerror(errno));
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
+		fail("pidfile %s: not a regular file of this user with one name; name another with -p", path);
+	close(fd);
+}
+
 pidfh *write_pidfile(const char *path)
 {
 	pid_t other = 0;
 	if (!path)
 		return nullptr;
+	check_pidfile(path);
 	pidfh *file = pidfile_open(path, 0600, &other);
 	if (!file && errno == EEXIST)
 		fail("pidfile %s: in use by process %d; name another with -p", path, int(other));

@@ -100,7 +100,7 @@ TEST_CASE("a link in the place of a file that is to be written is not followed",
 			Child child = place.sh(kTicks, {"-r", disk, "-i", place / "memory"});
 			if (child->expect("tick")) {
 				child->signal(VKCKPT_SIGCKPT);
-				child->read_for(1500);
+				await([&] { child->read_for(5); return !child->running() || place.entry(child->pid()).done_count > 0; });
 				child->signal(9);
 			}
 			const Outcome o = child->end();

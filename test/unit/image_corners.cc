@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "lib/image_file.h"
 #include "test/unit/forgery.h"
@@ -239,6 +240,39 @@ TEST_CASE("a peek tells of a file that is missing or damaged", "[image]")
 	CHECK(vkckpt_image_peek(file.path().c_str(), &header, &key, &err) == -EBADMSG);
 	CHECK(err.reason == VKCKPT_R_DAMAGED);
 	CHECK(header.header_bytes == 0);
+}
+
+TEST_CASE("a named pipe in the place of an image is refused, not waited for; one that was handed in is read", "[image]")
+{
+	char folder[] = "/tmp/vkckpt-fifo-XXXXXX";
+	REQUIRE(mkdtemp(folder));
+	const std::string fifo = std::string(folder) + "/fifo";
+	REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+	struct vkckpt_error err = {};
+	struct vkckpt_f_header header;
+	struct vkckpt_f_key key;
+	struct vkckpt_image *opened = nullptr;
+	auto refused = [&](int result) {
+		INFO(err.message);
+		CHECK(result == -EINVAL);
+		CHECK(err.reason == VKCKPT_R_BAD_ARGUMENT);
+		CHECK(std::string(err.message).find("fifo") != std::string::npos);
+	};
+	refused(vkckpt_image_peek(fifo.c_str(), &header, &key, &err));
+	refused(vkckpt_image_open(fifo.c_str(), &opened, &err));
+	refused(vkckpt_image_verify(fifo.c_str(), -1, nullptr, nullptr, &err));
+	refused(vkckpt_image_reseal(fifo.c_str(), nullptr, -1, nullptr, nullptr, nullptr, &err));
+	refused(vkckpt_image_flatten(fifo.c_str(), nullptr, nullptr, -1, nullptr, nullptr, nullptr, &err));
+	unlink(fifo.c_str());
+	rmdir(folder);
+
+	const Bytes image = image_bytes(shape_of({ 4096 }, {}), {});
+	int ends[2];
+	REQUIRE(pipe(ends) == 0);
+	REQUIRE(write(ends[1], image.data(), image.size()) == static_cast<ssize_t>(image.size()));
+	close(ends[1]);		// nobody is there any more who could be waited for
+	CHECK(vkckpt_image_verify(("/dev/fd/" + std::to_string(ends[0])).c_str(), -1, nullptr, nullptr, &err) == 0);
+	close(ends[0]);
 }
 
 TEST_CASE("of much damage that several workers meet at once, the first in the file is told", "[image]")

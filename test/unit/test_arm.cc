@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/file.h>
 
+#include "lib/replace.h"
 #include "test/unit/fixture.h"
 
 using namespace fixture;
@@ -162,6 +163,31 @@ TEST_CASE("room for an image is set aside until it is needed")
 	CHECK_FALSE(exists(v.image + ".reserve"));
 }
 
+TEST_CASE("what others put in the place of the room for an image is removed, or refused with the reason")
+{
+	Vkernel v;
+	v.config.reserve_image = 1;
+	const std::string reserve = v.image + ".reserve", precious = v.dir / "precious";
+	spill(precious, "mine");
+	SECTION("a link") { REQUIRE(symlink(precious.c_str(), reserve.c_str()) == 0); }
+	SECTION("a hard link") { REQUIRE(link(precious.c_str(), reserve.c_str()) == 0); }
+	SECTION("a named pipe") { REQUIRE(mkfifo(reserve.c_str(), 0600) == 0); }
+	SECTION("what cannot be removed")
+	{
+		REQUIRE(mkdir(reserve.c_str(), 0700) == 0);
+		CHECK(v.arm() == -EISDIR);
+		CHECK(std::string(v.err.message).find("EISDIR") != std::string::npos);
+		REQUIRE(rmdir(reserve.c_str()) == 0);
+	}
+	REQUIRE(v.arm() == 0);
+	struct stat st;
+	REQUIRE(lstat(reserve.c_str(), &st) == 0);
+	CHECK(S_ISREG(st.st_mode));
+	CHECK(st.st_blocks * 512 >= (long)kRamBytes);
+	CHECK(slurp(precious) == "mine");
+	v.disarm();
+}
+
 TEST_CASE("an image whose folder is missing is a warning, not an error")
 {
 	Vkernel v;
@@ -244,6 +270,33 @@ TEST_CASE("the image is written under another name, 0600, and replaces the old o
 		close(fd);
 		REQUIRE(v.request(VKCKPT_ACTION_CONTINUE) == VKCKPT_RESUMED);
 		CHECK(v.last_resumed.reason == 0);
+	}
+	SECTION("that of a vkernel that was killed is waited for, until what it was making has ended too")
+	{
+		int ends[2];
+		REQUIRE(pipe(ends) == 0);
+		const pid_t killed = fork();
+		if (killed == 0) {
+			if (!vk::part_create((v.image + ".part").c_str(), "test").ok())
+				_exit(1);
+			if (fork() == 0) {	// has copies of its descriptors, for a moment
+				char word;
+				if (read(ends[0], &word, 1) == 1)
+					usleep(120000);
+				_exit(0);
+			}
+			kill(getpid(), SIGKILL);
+		}
+		int status = -1;
+		REQUIRE(waitpid(killed, &status, 0) == killed);
+		REQUIRE(WIFSIGNALED(status));
+		REQUIRE(write(ends[1], "g", 1) == 1);
+		REQUIRE(v.request(VKCKPT_ACTION_CONTINUE) == VKCKPT_RESUMED);
+		INFO(v.last_resumed.message);
+		CHECK(v.last_resumed.reason == 0);
+		CHECK(slurp(v.image) != "old");
+		close(ends[0]);
+		close(ends[1]);
 	}
 	SECTION("a link is not followed")
 	{

@@ -144,22 +144,77 @@ int make_leaves(int fd, const char *path, Leaves *out, struct vkckpt_error *err)
 
 namespace {
 
+bool lock(int fd)
+{
+	struct flock all = {};
+	all.l_type = F_WRLCK;
+	return fcntl(fd, F_OFD_SETLK, &all) == 0;
+}
+
+// One that nobody writes: it is left over from a process that died. False: errno says why it stays.
+bool remove_leftover(const char *part)
+{
+	int fd = open(part, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT;
+	bool removed = lock(fd) && unlink(part) == 0;
+	int code = errno;
+	close(fd);
+	errno = code;
+	return removed;
+}
+
+int open_part(const char *part, struct vkckpt_error *err)
+{
+	for (int attempt = 0; attempt < 3; attempt++) {
+		int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+		if (fd >= 0 && lock(fd))
+			return fd;
+		int code = errno;
+		if (fd >= 0)
+			close(fd);
+		errno = code;
+		if (fd >= 0 || code != EEXIST || !remove_leftover(part))
+			break;
+	}
+	bool busy = errno == EAGAIN || errno == EEXIST;
+	uint32_t reason = busy ? VKCKPT_R_IMAGE_IN_USE : errno == EACCES || errno == EPERM || errno == EROFS ? VKCKPT_R_PERMISSION :
+	    errno == ENOSPC || errno == EDQUOT ? VKCKPT_R_NO_SPACE : errno == ENOENT || errno == ENOTDIR ? VKCKPT_R_NOT_FOUND : VKCKPT_R_SYSTEM;
+	return refuse(err, errno, reason, part, "%s", busy ? "another is signing" : errno == ELOOP ? "a symbolic link, which is not followed" :
+	    strerror(errno));
+}
+
+bool sync_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[VKCKPT_MAX_PATH + 16] = ".";
+	if (slash)
+		snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : int(slash - path), path);
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool synced = fd >= 0 && fsync(fd) == 0;
+	if (fd >= 0)
+		close(fd);
+	return synced;
+}
+
 // Whole or not at all, on the disk when it returns 0.
 int write_signature(const char *path, const Signature &s, const uint8_t *leaves, struct vkckpt_error *err)
 {
 	char part[VKCKPT_MAX_PATH + 16];
 	snprintf(part, sizeof part, "%s.part", path);
-	int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+	int fd = open_part(part, err);
 	if (fd < 0)
-		return refuse(err, errno, VKCKPT_R_PERMISSION, part, "%s", errno == EEXIST ? "is there: another is signing, or remove it" :
-		    strerror(errno));
+		return fd;
 	bool good = write_all(fd, &s, sizeof s) && write_all(fd, leaves, leaf_count(s.file_bytes, s.leaf_bytes) * VKCKPT_LEAF_DIGEST) &&
-	    fsync(fd) == 0;
+	    fsync(fd) == 0 && rename(part, path) == 0;
+	int r = 0;
+	if (!good) {
+		r = refuse(err, errno, errno == ENOSPC || errno == EDQUOT ? VKCKPT_R_NO_SPACE : VKCKPT_R_IO_ERROR, path, "%s", strerror(errno));
+		unlink(part);
+	} else if (!sync_folder(path)) {
+		r = refuse(err, errno, VKCKPT_R_IO_ERROR, path, "%s; it is there but its name may not survive a power loss", strerror(errno));
+	}
 	close(fd);
-	if (good && rename(part, path) == 0)
-		return 0;
-	int r = refuse(err, errno, VKCKPT_R_IO_ERROR, path, "%s", strerror(errno));
-	unlink(part);
 	return r;
 }
 
@@ -233,7 +288,7 @@ extern "C" int vkckpt_sodium_sign(const char *image, const char *secret_key_file
 	if (r == 0)
 		r = vkckpt_image_peek(image, &header, &unused, err);
 	if (r >= 0) {
-		fd = open(image, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+		fd = open(image, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
 		r = fd < 0 ? refuse(err, errno, VKCKPT_R_NOT_FOUND, image, "%s", strerror(errno)) : make_leaves(fd, image, &leaves, err);
 	}
 	if (r == 0)
