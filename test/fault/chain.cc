@@ -218,7 +218,7 @@ TEST_CASE("kill -9 at every host call of a lazy thaw and of its fill: the image 
 		const std::string image = slurp(v.image);
 		v.lazy = kLazily;
 		int status = status_of_child([&] {
-			alarm(20);
+			alarm(60);
 			faults::start(k, 0);
 			if (v.thaw(v.image) < 0 || !v.right())
 				return kWrong;
@@ -262,7 +262,7 @@ TEST_CASE("a suspend before the fill is complete, each host call failing or the 
 			const std::string before = slurp(v.image);
 			v.lazy = kLazily | VKCKPT_LAZY_ON_DEMAND;
 			int status = status_of_child([&] {
-				alarm(20);
+				alarm(60);
 				int quiet = open("/dev/null", O_WRONLY);
 				if (v.thaw(v.image) < 0)
 					return kWrong;

@@ -17,8 +17,9 @@ struct State {
 	long result;		// what it returns; 0: the process is killed
 	long failed_number;	// its system call
 	bool reflinks;		// as if the file system had them: FICLONE succeeds (and copies nothing)
-	long slow_us;		// each pread takes so long
-	long slow_write_us;	// and each write
+	bool reads_wait;	// each pread waits until this is false
+	bool read_waits;	// one does
+	long slow_write_us;	// each write takes so long
 };
 constexpr long kHalf = 1001, kEnd = 1002;	// results: a read gives half of what was asked; nothing, as at the end of a file
 inline State *state()
@@ -26,7 +27,7 @@ inline State *state()
 	static State *s = static_cast<State *>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	return s;
 }
-inline void start(long at, long result) { *state() = { true, 0, at, result, -1, state()->reflinks, state()->slow_us, state()->slow_write_us }; }
+inline void start(long at, long result) { *state() = { true, 0, at, result, -1, state()->reflinks, false, false, state()->slow_write_us }; }
 // True: the call was reached.
 inline bool stop()
 {

@@ -14,8 +14,10 @@ extern "C" long vkckpt_fault_hook(long number, const long *arguments, int *injec
 		return 0;
 	}
 	// Calls that cannot fail with the arguments they get here.
-	if (number == SYS_pread64 && s->slow_us)
-		usleep(static_cast<useconds_t>(s->slow_us));
+	while (number == SYS_pread64 && __atomic_load_n(&s->reads_wait, __ATOMIC_SEQ_CST)) {
+		__atomic_store_n(&s->read_waits, true, __ATOMIC_SEQ_CST);
+		usleep(1000);
+	}
 	if (s->slow_write_us && (number == SYS_pwrite64 || number == SYS_writev))
 		usleep(static_cast<useconds_t>(s->slow_write_us));
 	bool event = number == SYS_write && arguments[2] == 8;	// to an eventfd

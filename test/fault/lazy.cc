@@ -60,7 +60,7 @@ int in_child(std::string *said, const std::function<int()> &f)
 	pid_t child = fork();
 	if (child == 0) {
 		dup2(link[1], 2);
-		alarm(20);
+		alarm(60);
 		_exit(f());
 	}
 	close(link[1]);
@@ -170,26 +170,36 @@ struct Waiting : Vkernel {
 		other.join();
 		die();
 	}
-	// What the two get: the checkpoint is asked for while the first one waits for a frame.
-	int checkpoint_in_a_fault()
+	// What the two get: the checkpoint is asked for while the first one waits for a frame, which comes when the second has waited a little,
+	// or when it has given up.
+	int checkpoint_in_a_fault(bool comes)
 	{
 		lazy = kLazy | VKCKPT_LAZY_ON_DEMAND;
 		if (thaw(image) < 0)
 			return kWrong;
-		faults::state()->slow_us = 400'000;
+		faults::state()->read_waits = false;
+		faults::state()->reads_wait = true;
 		std::atomic<bool> touched{false};
 		std::thread first([&] {
 			(void)*static_cast<volatile uint8_t *>(ram() + kRamBytes / 2);
 			touched = true;
 			run(0);
 		});
-		usleep(100'000);
+		while (!__atomic_load_n(&faults::state()->read_waits, __ATOMIC_SEQ_CST))
+			usleep(1000);
 		if (touched)
 			return kWrong;
 		if (vkckpt_request(ck, VKCKPT_REQUEST(VKCKPT_ACTION_CONTINUE, 0, 0)) != 0)
 			return kWrong;
+		auto let_it_come = [] { __atomic_store_n(&faults::state()->reads_wait, false, __ATOMIC_SEQ_CST); };
+		std::thread later([&] {
+			usleep(100'000);
+			if (comes)
+				let_it_come();
+		});
 		int r = run(1);
-		faults::state()->slow_us = 0;
+		let_it_come();
+		later.join();
 		first.join();
 		if (r != VKCKPT_RESUMED || !touched)
 			return kWrong;
@@ -204,9 +214,9 @@ TEST_CASE("a checkpoint that is asked for while a vCPU waits for a frame waits f
 	NEEDS_USERFAULTFD();
 	Waiting v;
 	std::string said;
-	v.config.quiesce_timeout_ns = 5'000'000'000;
+	v.config.quiesce_timeout_ns = 60'000'000'000;
 	const std::string before = slurp(v.image);
-	REQUIRE(in_child(&said, [&] { return v.checkpoint_in_a_fault(); }) == 0);
+	REQUIRE(in_child(&said, [&] { return v.checkpoint_in_a_fault(true); }) == 0);
 	CHECK(slurp(v.image) != before);
 	REQUIRE(in_child(&said, [&] { return thaw_and_look(v, kLazy, true); }) == 0);
 }
@@ -219,7 +229,7 @@ TEST_CASE("a checkpoint for which a vCPU comes too late from a fault fails, and 
 	v.config.quiesce_timeout_ns = 100'000'000;
 	const std::string before = slurp(v.image);
 	REQUIRE(in_child(&said, [&] {
-		int r = v.checkpoint_in_a_fault();
+		int r = v.checkpoint_in_a_fault(false);
 		return r != VKCKPT_R_QUIESCE_TIMEOUT ? kWrong : filled(v) ? 0 : kWrong;
 	}) == 0);
 	CHECK(slurp(v.image) == before);

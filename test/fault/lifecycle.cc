@@ -298,8 +298,9 @@ TEST_CASE("an image on a disk that is slower than the workers is whole, and can 
 	std::atomic<bool> ended{false};
 	std::thread canceller([&] {
 		do {
-			usleep(100000);		// the first write is under way
-			vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_CANCEL, 0, 0));
+			usleep(10000);
+			if (v.entry().phase == VKCKPT_PHASE_WRITE)
+				vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_CANCEL, 0, 0));
 		} while (!ended);
 	});
 	int verdict = v.request(VKCKPT_ACTION_EXIT);

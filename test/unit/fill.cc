@@ -70,7 +70,7 @@ struct LazyVkernel : Vkernel {
 	bool brought(uint64_t bytes)
 	{
 		for (int i = 0; i < 3000 && status().done_bytes < bytes; i++)
-			usleep(1000);
+			usleep(10000);
 		return status().done_bytes == bytes;
 	}
 	bool completes()

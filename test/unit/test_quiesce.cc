@@ -87,15 +87,16 @@ TEST_CASE("guest processes that ask are told first")
 	Vkernel v;
 	with_notice(v);
 	v.add_device("a");
-	v.config.notice_timeout_ns = 20'000'000;
-	REQUIRE(v.arm() == 0);
+	v.config.notice_timeout_ns = 60'000'000'000;
 	SECTION("acknowledged")
 	{
+		REQUIRE(v.arm() == 0);
 		REQUIRE(v.request(VKCKPT_ACTION_CONTINUE) == VKCKPT_RESUMED);
 		CHECK(v.log.text() == "notice a.begin a.drained a.undo notice.undo resumed:NONE");
 	}
 	SECTION("vetoed")
 	{
+		REQUIRE(v.arm() == 0);
 		v.notice_result = -ECANCELED;
 		v.notice_why = "burning a CD";
 		REQUIRE(v.request(VKCKPT_ACTION_CONTINUE) == VKCKPT_RESUMED);
@@ -104,12 +105,15 @@ TEST_CASE("guest processes that ask are told first")
 	}
 	SECTION("not answered: it goes on without")
 	{
+		v.config.notice_timeout_ns = 20'000'000;
+		REQUIRE(v.arm() == 0);
 		v.notice_result = 0;
 		REQUIRE(v.request(VKCKPT_ACTION_CONTINUE) == VKCKPT_RESUMED);
 		CHECK(v.log.text() == "notice a.begin a.drained a.undo notice.undo resumed:NONE");
 	}
 	SECTION("cancelled meanwhile")
 	{
+		REQUIRE(v.arm() == 0);
 		v.notice_result = 0;
 		vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_EXIT, 0, 9));
 		CHECK(vkckpt_safe_point(v.ck, 0) == VKCKPT_PENDING);
@@ -289,7 +293,7 @@ TEST_CASE("a vCPU that never comes is named, the others go on")
 TEST_CASE("no vCPU comes at all: the request is answered, and what was begun is undone by the first that comes")
 {
 	Vkernel v;
-	v.config.quiesce_timeout_ns = 100'000'000;
+	v.config.quiesce_timeout_ns = 500'000'000;	// its steps are taken in that time on a busy host, too
 	v.add_device("a").polls = -1;
 	REQUIRE(v.arm() == 0);
 	unsigned steps = GENERATE(0, 1);	// how far it came before its vCPU was stuck

@@ -79,7 +79,7 @@ int in_child(const std::function<int()> &body);
 std::vector<int> stubs_of(int parent);
 std::vector<int> tasks_of(int pid);
 double seconds();
-bool wait_until(const std::function<bool()> &condition, double limit_seconds = 10);
+bool wait_until(const std::function<bool()> &condition, double limit_seconds = 60);
 
 }  // namespace harness
 
