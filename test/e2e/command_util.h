@@ -68,10 +68,10 @@ inline void write_all(const std::string &path, const std::string &bytes)
 	std::ofstream(path, std::ios::binary) << bytes;
 }
 inline void pause_ms(int ms) { poll(nullptr, 0, ms); }
-// Looks every 10 ms, for half a minute: generous, because only a failure waits that long.
+// Looks every 10 ms, for a minute: generous, because only a failure waits that long.
 template <class Condition> bool await(Condition condition)
 {
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < 6000; i++) {
 		if (condition())
 			return true;
 		pause_ms(10);

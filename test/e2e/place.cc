@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 namespace vktest {
 
@@ -246,6 +247,19 @@ std::string survivors(pid_t vkernel)
 	return found;
 }
 
+Gate::Gate()
+{
+	if (pipe2(ends_, O_CLOEXEC) != 0)
+		abort();
+}
+
+void Gate::open()
+{
+	for (int &end : ends_)
+		if (end >= 0)
+			close(std::exchange(end, -1));
+}
+
 Place::Place() { setenv("VKCKPT_RUNDIR", run_dir().c_str(), 1); }
 Place::~Place() { unsetenv("VKCKPT_RUNDIR"); }
 
@@ -258,16 +272,16 @@ std::vector<std::string> Place::boot_words(const std::vector<std::string> &progr
 	return words;
 }
 
-Child Place::boot(const std::vector<std::string> &program, const std::vector<std::string> &options) const
+Child Place::boot(const std::vector<std::string> &program, const std::vector<std::string> &options, const Gate *gate) const
 {
-	return std::make_unique<Process>(Process::Setup{.words = boot_words(program, options), .folder = path()});
+	return std::make_unique<Process>(Process::Setup{.words = boot_words(program, options), .in = gate ? gate->input() : -1, .folder = path()});
 }
 
-Child Place::sh(const std::string &script, const std::vector<std::string> &options) const
+Child Place::sh(const std::string &script, const std::vector<std::string> &options, const Gate *gate) const
 {
 	static const std::string functions = "read a b c thaws </dev/vkckpt; "
 	    "thawed() { while read a b c now </dev/vkckpt; [ $now = $thaws ]; do sleep 0.05; done; thaws=$now; }; ";
-	return boot({"/bin/sh", "-c", functions + script}, options);
+	return boot({"/bin/sh", "-c", functions + script}, options, gate);
 }
 
 std::vector<std::string> Place::thaw_words(const std::vector<std::string> &options, const std::string &from) const
@@ -277,9 +291,9 @@ std::vector<std::string> Place::thaw_words(const std::vector<std::string> &optio
 	return words;
 }
 
-Child Place::thaw(const std::vector<std::string> &options, const std::string &from) const
+Child Place::thaw(const std::vector<std::string> &options, const std::string &from, const Gate *gate) const
 {
-	return std::make_unique<Process>(Process::Setup{.words = thaw_words(options, from), .folder = path()});
+	return std::make_unique<Process>(Process::Setup{.words = thaw_words(options, from), .in = gate ? gate->input() : -1, .folder = path()});
 }
 
 Outcome Place::thawed(const std::vector<std::string> &options, const std::string &from) const { return thaw(options, from)->end(); }

@@ -76,6 +76,19 @@ std::vector<pid_t> guest_processes(pid_t vkernel);
 // Names of what a vkernel that has ended left running: nothing may be.
 std::string survivors(pid_t vkernel);
 
+// Input of a console at which guests wait in a read until it is opened: then they find the end of it, as everywhere else.
+class Gate {
+public:
+	Gate();
+	~Gate() { open(); }
+	Gate(const Gate &) = delete;
+	Gate &operator=(const Gate &) = delete;
+	int input() const { return ends_[0]; }
+	void open();
+private:
+	int ends_[2];
+};
+
 class Place {
 public:
 	Place();
@@ -87,11 +100,11 @@ public:
 
 	// minivk of 64 MiB, named vk, with its image in this place.
 	std::vector<std::string> boot_words(const std::vector<std::string> &program, const std::vector<std::string> &options = {}) const;
-	Child boot(const std::vector<std::string> &program, const std::vector<std::string> &options = {}) const;
+	Child boot(const std::vector<std::string> &program, const std::vector<std::string> &options = {}, const Gate *gate = nullptr) const;
 	// A shell script. In it `thawed' waits until the vkernel was thawed since the last time, counted from the start.
-	Child sh(const std::string &script, const std::vector<std::string> &options = {}) const;
+	Child sh(const std::string &script, const std::vector<std::string> &options = {}, const Gate *gate = nullptr) const;
 	std::vector<std::string> thaw_words(const std::vector<std::string> &options = {}, const std::string &image = "") const;
-	Child thaw(const std::vector<std::string> &options = {}, const std::string &image = "") const;
+	Child thaw(const std::vector<std::string> &options = {}, const std::string &image = "", const Gate *gate = nullptr) const;
 	Outcome thawed(const std::vector<std::string> &options = {}, const std::string &image = "") const;	// to its end
 	Outcome tool(std::vector<std::string> words) const;		// vkckpt
 	vkckpt_run_entry entry(pid_t) const;				// of a vkernel named vk; magic empty: none

@@ -24,17 +24,18 @@ std::string member(const Place &place, unsigned n)
 	return place / name;
 }
 
-// Counts to 30 and changes a file of 6 MiB on the way, the same way in every run: not at all, a page of it, or all.
+// Counts to 30 and changes a file of 6 MiB on the way, the same way in every run: not at all, a page of it, or all. At 20 it waits at the gate.
 std::string counting(const char *dirty)
 {
 	return std::string("dd if=/dev/urandom of=/tmp/f bs=64k count=96 2>/dev/null; echo ready; i=0; while [ $i -lt 30 ]; do i=$((i+1)); ") +
-	    dirty + "; echo $i; sleep 0.1; done; sha256sum </tmp/f; echo end";
+	    dirty + "; echo $i; sleep 0.1; [ $i != 20 ] || read x; done; sha256sum </tmp/f; echo end";
 }
 
 void chain_of_ten(const char *dirty)
 {
 	Place place;
-	Child child = place.sh(counting(dirty), {"--chain", "10"});
+	Gate gate;
+	Child child = place.sh(counting(dirty), {"--chain", "10"}, &gate);
 	REQUIRE(child->expect("ready"));
 	for (unsigned n = 1; n <= kImages; n++) {
 		REQUIRE(child->expect(std::to_string(n) + "\n"));
@@ -43,6 +44,7 @@ void chain_of_ten(const char *dirty)
 		REQUIRE(told.status == 0);
 		REQUIRE(fs::exists(member(place, n)));
 	}
+	gate.open();
 	const Outcome whole = child->end();
 	INFO(whole.err);
 	REQUIRE(whole.status == 0);

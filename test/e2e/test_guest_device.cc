@@ -96,7 +96,7 @@ TEST_CASE("a guest that asks for its suspend goes on when it is thawed", "[guest
 TEST_CASE("a guest that asks is told when there is no image", "[guest]")
 {
 	Place place;
-	Child child = place.boot({"/bin/sh", "-c", "/ckptdev notice veto & sleep 0.5; /ckptdev ask go-on; /ckptdev ask exit"},
+	Child child = place.boot({"/bin/sh", "-c", "/ckptdev notice veto >/tmp/said & until grep -q ready /tmp/said; do sleep 0.05; done; /ckptdev ask go-on; /ckptdev ask exit"},
 	    {"--root", full_root({"ckptdev"})});
 	Outcome o = child->end();
 	INFO(o.out << o.err);
@@ -229,7 +229,7 @@ TEST_CASE("an interactive shell keeps its jobs and variables and its half-typed 
 		REQUIRE(before.expect("# "));
 		before.send("kept=value; sleep 1000 &\r");
 		REQUIRE(before.expect("# "));
-		before.send("sh -c 'echo up-$((1+1)); exec sleep 1001'\r");
+		before.send("sh -c 'trap \"echo go-$((40+2))\" CONT; echo up-$((1+1)); while :; do sleep 0.1; done'\r");
 		REQUIRE(before.expect("up-2"));
 		before.send("\x1a");
 		REQUIRE(before.expect("Stopped"));
@@ -248,13 +248,12 @@ TEST_CASE("an interactive shell keeps its jobs and variables and its half-typed 
 		CHECK(after.expect("sleep 1000"));
 		REQUIRE(after.expect("# "));
 		after.send("fg %2\r");
-		REQUIRE(after.expect("sleep 1001"));
+		REQUIRE(after.expect("go-42"));		// it is in the foreground before it is told
 		// In the middle of a foreground job once more.
-		pause_ms(300);
 		kill(after.pid(), VKCKPT_SIGCKPT);
 		REQUIRE(after.wait() == VKCKPT_EXIT_SUSPENDED);
 		Session third({"--thaw", place.image()}, 24, 80);
-		pause_ms(200);
+		REQUIRE(third.raw());			// else ^C were minivk's end
 		third.send("\x03");
 		REQUIRE(third.expect("# "));
 		third.send("echo status $?; kill %1; wait; exit 3\r");

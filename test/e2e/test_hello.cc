@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -77,7 +79,7 @@ struct Hello {
 	}
 	bool reaches(const std::string &what, size_t times)
 	{
-		for (int i = 0; i < 2000; i++, usleep(10000))
+		for (int i = 0; i < 6000; i++, usleep(10000))
 			if (count(what) >= times)
 				return true;
 		return false;
@@ -150,9 +152,18 @@ TEST_CASE("hello hangs in a host call: the request is cancelled for certain, and
 		;
 	h.start({});
 	const std::string run = "VKCKPT_RUNDIR=" + h.folder + "/run build/bin/vkckpt ";
-	for (int i = 0; i < 2000 && system((run + "list -q hello >/dev/null 2>&1").c_str()) != 0; i++)
+	auto is_there = [&] { return system((run + "list -o pid hello >/dev/null 2>&1").c_str()) == 0; };
+	for (int i = 0; i < 6000 && !is_there(); i++)
 		usleep(10000);
-	usleep(100000);			// now it writes its first line, and waits for a reader
+	// Then it writes its first line, and waits for a reader.
+	auto writes = [&] {
+		std::ifstream call("/proc/" + std::to_string(h.pid) + "/syscall");
+		int number = -1;
+		return call >> number && number == SYS_write;
+	};
+	for (int i = 0; i < 6000 && !writes(); i++)
+		usleep(10000);
+	REQUIRE(writes());
 	const int status = system((run + "suspend -t 1 hello 2>" + h.folder + "/said").c_str());
 	CHECK(WEXITSTATUS(status) == 1);
 	char said[512] = "";
@@ -163,7 +174,7 @@ TEST_CASE("hello hangs in a host call: the request is cancelled for certain, and
 	CHECK(access((h.folder + "/hello.ckpt").c_str(), F_OK) != 0);
 	std::string heard;
 	char bytes[4096];
-	for (int i = 0; i < 2000 && heard.find("counting") == std::string::npos; i++, usleep(10000))
+	for (int i = 0; i < 6000 && heard.find("counting") == std::string::npos; i++, usleep(10000))
 		for (ssize_t n; (n = read(full, bytes, sizeof bytes)) > 0;)
 			heard.append(bytes, (size_t)n);
 	close(full);

@@ -224,23 +224,23 @@ TEST_CASE("an interactive shell edits lines and controls jobs")
 	REQUIRE(s.expect("# "));
 	s.send("echo status $?\r");
 	CHECK(s.expect("status 130"));
-	s.send("sh -c 'echo up-$((1001+1)); exec sleep 1001'\r");
+	s.send("sh -c 'trap \"echo go-$((40+2))\" CONT; echo up-$((1001+1)); while :; do sleep 0.1; done'\r");
 	REQUIRE(s.expect("up-1002"));
 	s.send("\x1a");
 	CHECK(s.expect("Stopped"));
-	s.send("bg; jobs\r");
+	s.send("bg\r");
+	CHECK(s.expect("go-42"));
+	s.send("jobs\r");
 	CHECK(s.expect("Running"));
 	s.send("fg\r");
-	REQUIRE(s.expect("sleep 1001"));
-	usleep(300000);
+	REQUIRE(s.expect("go-42"));	// it is in the foreground before it is told
 	s.send("\x03");
 	REQUIRE(s.expect("# "));
 	s.send("stty size; stty -a | grep -c icanon\r");
 	CHECK(s.expect("24 80"));
 	s.resize(30, 100);
-	usleep(300000);
-	s.send("stty size\r");
-	CHECK(s.expect("30 100"));
+	s.send("until stty size | grep '30 100'; do sleep 0.1; done\r");
+	CHECK(s.expect("\n30 100"));
 	s.send("exit 5\r");
 	CHECK(s.wait() == 5);
 }

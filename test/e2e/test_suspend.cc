@@ -154,9 +154,10 @@ TEST_CASE("a writer blocked in write goes on after a thaw", "[suspend]")
 {
 	for (const char *cpus : {"1", "2"}) {
 		Place place;
-		Child boot = place.sh("seq 1 200000 | { read x; echo ready; thawed; cat; } | sha256sum", {"-n", cpus});
+		Child boot = place.sh("seq 1 200000 | { read x; echo ready; echo read >&2; thawed; cat; } | sha256sum", {"-n", cpus});
 		// sha256sum swallows "ready" as well: the writer stands still once its pipe is full.
-		pause_ms(1500);
+		REQUIRE(boot->expect("read"));
+		pause_ms(500);
 		REQUIRE(suspend(*boot) == "");
 		const Outcome info = place.tool({"vmspaces", place.image()});
 		CHECK(has(info.out, "seq"));

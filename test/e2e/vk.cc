@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 namespace vktest {
@@ -210,6 +211,15 @@ bool Session::expect(const std::string &text, int deadline_s)
 		if (!read_more(left_ms(end)))
 			return false;
 	}
+}
+
+bool Session::raw(int deadline_s)
+{
+	const auto end = Clock::now() + std::chrono::seconds(deadline_s);
+	for (termios modes; left_ms(end) != 0; poll(nullptr, 0, 5))
+		if (tcgetattr(master_, &modes) == 0 && !(modes.c_lflag & ISIG))
+			return true;
+	return false;
 }
 
 void Session::resize(unsigned short rows, unsigned short cols)

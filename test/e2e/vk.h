@@ -37,9 +37,10 @@ public:
 	Session &operator=(const Session &) = delete;
 	void send(const std::string &bytes);
 	// Reads until the text appears in what has not been matched yet; that and everything before it counts as matched.
-	bool expect(const std::string &text, int deadline_s = 20);
+	bool expect(const std::string &text, int deadline_s = 60);
+	bool raw(int deadline_s = 60);		// waits until minivk has the terminal's keys for itself
 	void resize(unsigned short rows, unsigned short cols);
-	int wait(int deadline_s = 20);		// as Outcome::status
+	int wait(int deadline_s = 60);		// as Outcome::status
 	pid_t pid() const { return pid_; }
 	const std::string &all() const { return all_; }	// everything that was read
 private:

@@ -1,12 +1,14 @@
 /*
  * Memory that is touched in an adverse order: every page once, none beside the last one, first read, then written. Arguments: MiB
- * (32), rounds (1). Each round begins when the vkernel was thawed once more; what it finds and leaves is checked by the next.
+ * (32), rounds (1). Each round begins when the vkernel was thawed once more and its console has something to say, be it that it has
+ * ended; what it finds and leaves is checked by the next.
  */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { kPage = 4096 };
 static uint64_t value(size_t page, int round) { return (page + 1) * 0x9e3779b97f4a7c15ull + (uint64_t)round; }
@@ -39,6 +41,7 @@ int main(int argc, char **argv)
 		fflush(stdout);
 		while (thaws() == now)
 			nanosleep(&(struct timespec){0, 20000000}, NULL);
+		(void)!read(0, &(char){0}, 1);
 		size_t step = pages * 5 / 8 | 1;	/* odd, and the number of pages is a power of two times 256 */
 		for (size_t i = 0, page = pages - 1; i < pages; i++, page = (page + step) % pages)
 			for (size_t at = 0; at < kPage; at += 512) {
