@@ -6,7 +6,7 @@ uml_work
 trap 'pids="$pids $(cat "$work"/pid "$work"/holder 2>/dev/null)"; uml_clean' EXIT
 uml_disk
 t=build/test/uml
-port=$((20000 + $$ % 20000))
+port=$((20000 + $$ % 10000))	# below those that the host gives to who asks for any
 cat >"$work/host/run.sh" <<'GUEST'
 #!/bin/bash
 /run/host/window </dev/tty &
@@ -47,7 +47,7 @@ SCRIPT
 $t/terminal 24 80 - <"$work/tty.script" >"$work/tty.log" 2>&1 &
 tty=$!
 pids="$pids $tty"
-i=0; until [ -s "$work/tty.name" ]; do i=$((i + 1)); [ $i -lt 100 ]; sleep 0.1; done
+i=0; until [ -s "$work/tty.name" ]; do i=$((i + 1)); [ $i -lt 600 ]; sleep 0.1; done
 
 # this kernel on a terminal; its pid is found by its umid
 cat >"$work/boot.sh" <<'BOOT'

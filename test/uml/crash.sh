@@ -26,11 +26,12 @@ case $(cat /proc/cmdline) in
 *vkmode=ask*) touch /run/ask ;;
 *vkmode=hang*)
 	mkdir -p /run/fuse
+	mount -t fusectl none /sys/fs/fuse/connections
 	/run/host/fuse /run/fuse &
 	until [ -e /run/fuse/hello ]; do sleep 0.1; done
 	kill -STOP $!
 	cat /run/fuse/slow &
-	sleep 0.5
+	until [ "$(cat /sys/fs/fuse/connections/*/waiting)" -gt 0 ]; do sleep 0.1; done	# its request
 	echo HUNG
 	;;
 esac
@@ -51,7 +52,7 @@ arm_step() {
 	build/test/uml/hostcall "$1" "$2" "$pid" >"$work/step" 2>&1 &
 	hostcall=$!
 	i=0
-	until grep -q ready "$work/step"; do i=$((i + 1)); [ $i -lt 200 ]; sleep 0.05; done
+	until grep -q ready "$work/step"; do i=$((i + 1)); [ $i -lt 2000 ]; sleep 0.05; done
 }
 met_step() {
 	rc=0

@@ -78,7 +78,7 @@ now=$(date +%s)
 guest=$(grep -a '^TICK.* uml' "$work/one.ticks" | tail -n 1 | cut -d' ' -f3)
 [ $((now - guest)) -le 10 ]
 kill -53 "$kernel"
-i=0; until [ -f "$work/elsewhere/next" ]; do i=$((i + 1)); [ $i -lt 300 ]; sleep 0.1; done
+i=0; until [ -f "$work/elsewhere/next" ]; do i=$((i + 1)); [ $i -lt 600 ]; sleep 0.1; done
 "$vkckpt" verify "$work/elsewhere/next"
 rc=0; wait "$pid" || rc=$?
 [ $rc -eq 33 ] || { echo "ended with $rc, not 33"; cat "$work/one.log"; exit 1; }

@@ -39,6 +39,7 @@ while :; do
 		*) echo ack >&5; echo "NOTICE acknowledged" ;;
 		esac
 		while grep -q notice /dev/vkckpt; do sleep 0.05; done
+		echo "OVER $n"
 		;;
 	*thaws=1*) break ;;
 	esac
@@ -65,7 +66,7 @@ grep -a SWAPPED "$work/view.log"
 [ "$(sed -n 's/^SWAPPED \([0-9]*\).*/\1/p' "$work/view.log")" -gt 5000 ]	# KiB: it really lies there
 if "$vkckpt" suspend view 2>"$work/out"; then echo "not vetoed"; exit 1; fi
 grep -i veto "$work/out"
-sleep 1
+uml_until view 'OVER 1' 20
 uml_suspend view
 # what the image consists of, by class, and the guest's processes by name, pid and size
 "$vkckpt" info "$work/view.vkckpt" >"$work/info"

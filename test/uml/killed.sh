@@ -29,7 +29,10 @@ while [ $n -lt 60 ]; do
 	kill -9 "$pid" && wait "$pid" || true
 	rm -f "$work"/cow.img.next* "$work"/next*
 done
-sleep 0.5
-left=$(pgrep -c -f "thaw=$work/many.vkckpt" || true)
-[ "$left" -eq 0 ] || { pgrep -a -f "thaw=$work/many.vkckpt"; exit 1; }
+i=0
+while pgrep -f "thaw=$work/many.vkckpt" >/dev/null; do
+	i=$((i + 1))
+	[ $i -lt 600 ] || { pgrep -a -f "thaw=$work/many.vkckpt"; exit 1; }
+	sleep 0.1
+done
 echo "note: killed $n times within $((whole / 1000)) ms"

@@ -49,7 +49,7 @@ while [ $n -lt "$cycles" ]; do
 	i=0		# the client must have been served again
 	until now=$(sed -n 's/^DONE //p' "$work/client.log" | tail -n 1); [ "${now:-0}" -gt "$before" ]; do
 		i=$((i + 1))
-		[ $i -lt 300 ] || { echo "the client is not served any more"; tail -n 3 "$work/client.log"; tail "$work/net.log"; exit 1; }
+		[ $i -lt 900 ] || { echo "the client is not served any more"; tail -n 3 "$work/client.log"; tail "$work/net.log"; exit 1; }
 		kill -0 $client || { cat "$work/client.log"; exit 1; }
 		sleep 0.1
 	done

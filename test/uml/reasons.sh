@@ -52,7 +52,7 @@ if [ "$(id -u)" = 0 ] && [ -c /dev/net/tun ]; then
 fi
 # shellcheck disable=SC2086
 uml_boot many ubd0="$work/disk.img" ubd1c="$work/shared.img" con1=xterm xterm=xterm,-T,-e $network \
-	vec1:transport=l2tpv3,src=127.0.0.1,dst=127.0.0.1,udp=1,srcport=$((30000 + $$ % 10000)),dstport=$((40000 + $$ % 10000)),rx_session=1,tx_session=1 \
+	vec1:transport=l2tpv3,src=127.0.0.1,dst=127.0.0.1,udp=1,srcport=$((20000 + $$ % 5000)),dstport=$((25000 + $$ % 5000)),rx_session=1,tx_session=1 \
 	vkhost="$work/host" vkrun=/run/host/run.sh
 chmod +x "$work/host/run.sh"
 uml_until many TICK 60
@@ -82,7 +82,7 @@ mconsole config ssl2=none
 guest 'for i in $(seq 260); do echo $i >/mnt/f.$i; exec {f}</mnt/f.$i; opened="$opened $f"; done'
 refused 'hostfs: too many open files'
 guest 'for f in $opened; do exec {f}<&-; done'
-guest 'mkdir -p /froze; mount -t tmpfs none /froze; dd if=/dev/zero of=/froze/img bs=1M count=8 2>/dev/null; mkfs.ext4 -q /froze/img; mkdir /froze/fs; mount -o loop /froze/img /froze/fs; fsfreeze -f /froze/fs; (echo x >/froze/fs/file) & sleep 1'
+guest 'mkdir -p /froze; mount -t tmpfs none /froze; dd if=/dev/zero of=/froze/img bs=1M count=8 2>/dev/null; mkfs.ext4 -q /froze/img; mkdir /froze/fs; mount -o loop /froze/img /froze/fs; fsfreeze -f /froze/fs; (echo x >/froze/fs/file) & until grep -q "^State:.D" /proc/$!/status; do sleep 0.1; done'
 refused 'frozen'
 guest 'fsfreeze -u /froze/fs; wait $!; umount /froze/fs /froze'
 mconsole remove ubd1		# what is taken away is no reason

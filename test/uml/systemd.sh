@@ -13,15 +13,16 @@ if [ ! -e /root/first ]; then
 	for i in $(seq 500); do sleep 10000 & done
 	mkdir -p /run/fuse /run/served
 	for i in 1 2 3; do echo $i >/run/served/$i; done
+	mount -t fusectl none /sys/fs/fuse/connections 2>/dev/null	# systemd may have
 	/run/host/fuse /run/fuse &
-	sleep 1
+	until [ -e /run/fuse/hello ]; do sleep 0.1; done
 	echo "FUSE $(cat /run/fuse/hello)"
 	n=0
 	while ! grep -q 'thaws=1' /dev/vkckpt; do n=$((n + 1)); [ $((n % 10)) = 0 ] && echo WAITING; sleep 0.1; done
 	echo "THAWED processes=$(ls -d /proc/[0-9]* | wc -l) fuse=$(cat /run/fuse/hello) $(systemctl is-system-running)"
 	kill -STOP "$(pidof fuse)"
 	cat /run/fuse/slow &
-	sleep 1
+	until [ "$(cat /sys/fs/fuse/connections/*/waiting)" -gt 0 ]; do sleep 0.1; done	# its request
 	echo BUSY
 	while [ ! -e /mnt/go ]; do sleep 0.2; echo STILL; done
 	kill -CONT "$(pidof fuse)"

@@ -31,12 +31,13 @@ uml_thaw() {
 	pid=$!
 	pids="$pids $pid"
 }
-# uml_until NAME PATTERN SECONDS: until a line of the console matches; fails when the time is over or the guest has ended.
+# uml_until NAME PATTERN SECONDS: until a line of the console matches; fails when the guest has ended or the time is over: what is ample on a host
+# that has nothing else to do, here taken four times.
 uml_until() {
 	i=0
 	until grep -a -q -- "$2" "$work/$1.log" 2>/dev/null; do
 		i=$((i + 1))
-		[ $i -lt $(($3 * 10)) ] || { echo "no line '$2' on the console of $1 in $3 s" >&2; return 1; }
+		[ $i -lt $(($3 * 40)) ] || { echo "no line '$2' on the console of $1 in $(($3 * 4)) s" >&2; return 1; }
 		kill -0 "$pid" 2>/dev/null || { grep -a -q -- "$2" "$work/$1.log" && return 0; echo "$1 has ended before a line '$2'" >&2; return 1; }
 		sleep 0.1
 	done
@@ -53,7 +54,7 @@ uml_until_armed() {
 	i=0
 	until "$vkckpt" list 2>/dev/null | grep -q "^$1 "; do
 		i=$((i + 1))
-		[ $i -lt 200 ] || { echo "$1 is not armed" >&2; return 1; }
+		[ $i -lt 800 ] || { echo "$1 is not armed" >&2; return 1; }
 		kill -0 "$pid" 2>/dev/null || { echo "$1 has ended before it was armed" >&2; return 1; }
 		sleep 0.1
 	done

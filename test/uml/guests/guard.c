@@ -125,7 +125,7 @@ int main(int argc, char **argv)
 			break;
 	}
 	/* what was killed at the end of the test may take a moment to go, and its helpers with it */
-	for (int i = 0; i < 30 && !stop_signal && descendants(0, 0); i++) {
+	for (int i = 0; i < 100 && !stop_signal && descendants(0, 0); i++) {
 		usleep(100000);
 		reap();
 	}
