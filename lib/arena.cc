@@ -42,6 +42,8 @@ Status Arena::map(size_t bytes, Prefault prefault)
 	long at = sys_mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
 	if (at < 0)
 		return fail_host(static_cast<int>(-at), "memory", "the library's own", bytes);
+	// A core file is about the vkernel, not about our buffers; a refusal does not matter.
+	(void)sys_madvise(reinterpret_cast<void *>(at), bytes, MADV_DONTDUMP);
 	if (prefault == Prefault::yes)
 		if (Status s = touch(reinterpret_cast<uint8_t *>(at), bytes); !s.ok()) {
 			sys_munmap(reinterpret_cast<void *>(at), bytes);
@@ -51,8 +53,6 @@ Status Arena::map(size_t bytes, Prefault prefault)
 	size_ = bytes;
 	used_ = 0;
 	populated_ = prefault != Prefault::later;
-	// A core file is about the vkernel, not about our buffers; a refusal does not matter.
-	(void)sys_madvise(base_, size_, MADV_DONTDUMP);
 	asan_poison(base_, size_);
 	return success();
 }

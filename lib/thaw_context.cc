@@ -94,7 +94,8 @@ Status thaw_make_context(Thaw &t)
 	if (long r = sys_getrandom(t.info.entropy, sizeof t.info.entropy); r < 0)
 		return fail_host((int)-r, "thaw: getrandom");
 	struct vkckpt_config c = vkernel_config(t);
-	VK_TRY(context_make(c, birth, t.fill ? Prefault::later : Prefault::yes, &t.ck));
+	// What only captures need is made by the fill's thread, or the watch, once the guest runs.
+	VK_TRY(context_make(c, birth, t.fill || !c.quiesces_itself ? Prefault::later : Prefault::yes, &t.ck));
 	t.ck->fill = t.fill;
 	t.ck->not_lazy = t.not_lazy;
 	t.ck->thawed = true;

@@ -87,6 +87,8 @@ void thaw_tell_fill(Thaw &t)
 		t.fill->watch(&entry);
 		return t.fill->go(&t.ck->bulk);
 	}
+	if (!t.ck->config.quiesces_itself)
+		t.ck->watch.populate(t.ck->bulk);
 	entry.thaw_full_ns = t.loaded_ns;
 	entry.fill_reason = t.ck->not_lazy.reason;
 	entry.fill_state = VKCKPT_FILL_EAGER;

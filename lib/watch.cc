@@ -45,6 +45,12 @@ void Watch::stop()
 		sys_futex_wait(&alive_, id, 0);
 }
 
+void Watch::populate(Arena &arena)
+{
+	__atomic_store_n(&populate_, &arena, __ATOMIC_RELEASE);
+	look_again();
+}
+
 void Watch::begin(uint64_t limit_ns)
 {
 	limit_.store(limit_ns);
@@ -71,6 +77,8 @@ void Watch::serve()
 		uint32_t call = calls_.load();
 		if (ended_.load())
 			return;
+		if (Arena *arena = __atomic_exchange_n(&populate_, nullptr, __ATOMIC_ACQ_REL))
+			(void)arena->populate();	// if there is not enough memory, the capture that needs it says so
 		uint64_t wait_ns = act();
 		sys_futex_wait(&calls_.value_, call, wait_ns);
 	}

@@ -25,6 +25,8 @@ public:
 	Status start(struct vkckpt &);	// ARM, THAW
 	void stop();			// idempotent; when it returns, the thread does not use the arena
 
+	// THAW: the thread makes the memory of captures now, beside the guest; a capture that comes before it is ready makes the rest.
+	void populate(Arena &);
 	// SIGNAL: a request was latched; it is to be decided by then (monotonic).
 	void begin(uint64_t limit_ns);
 	// SIGNAL: something has changed.
@@ -45,6 +47,7 @@ private:
 	uint32_t alive_ = 0;
 	long process_ = 0;
 	uint64_t cancel_seen_ns_ = 0, cancel_serial_ = 0;
+	Arena *populate_ = nullptr;
 	Atomic<uint64_t> limit_;
 	Atomic<uint32_t> calls_, ended_;
 };
