@@ -71,6 +71,7 @@ void bars(Report &r)
 	r.compare("Capture, unsynced", "ours, lz4", "lz4 -1", 0.6);
 	r.compare("Capture, unsynced", "ours, lz4", "QEMU exec:lz4 -1", 0.5);
 	r.compare("Capture, unsynced", "ours, raw", "cp", 1.2);
+	r.compare("Capture, unsynced", "ours, raw", "dd, O_DIRECT");
 	r.compare("Capture, unsynced", "ours, lz4, 2 workers", "ours, lz4, 1 worker");
 	r.compare("Capture, synced", "ours, lz4", "lz4 -1");
 	r.compare("Capture, synced", "ours, raw", "cp");
