@@ -98,7 +98,9 @@ __uml_setup("vkckpt.", vkckpt_setup_more,
 "    What plain SIGCKPT does behind the commit; the name that tools call this kernel by (default: its umid); a link to this binary, which\n"
 "    alone can thaw the images, is kept beside them.\n"
 "vkckpt.chain=<2..64>\n"
-"    Images are incremental and have names of their own, <file>.0001.ckpt and so on; after so many of them comes a full one.\n\n");
+"    Images are incremental and have names of their own, <file>.0001.ckpt and so on; after so many of them comes a full one.\n"
+"vkckpt.codec=raw|lz4|lz4:1|lz4:2, vkckpt.workers=<0..64>\n"
+"    How images are stored (default: lz4, harder while the disk is the limit), and by how many threads (0: by the host's CPUs).\n\n");
 
 /* ---- what the library asks while everything is quiet: no current, no locks ---- */
 

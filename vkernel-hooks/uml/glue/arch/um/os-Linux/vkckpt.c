@@ -26,6 +26,7 @@
 static char vk_image[UM_VK_PATH], vk_name[64];
 unsigned int vk_action = VKCKPT_ACTION_EXIT;
 unsigned int vk_chain;		/* images in a chain at most; 0: none is kept */
+unsigned int vk_codec, vk_level, vk_workers;	/* of captures, as vkckpt_config has them */
 static int vk_keep;		/* vkckpt.binary=keep */
 char vk_binary[UM_VK_PATH];	/* where it is kept; "": not */
 struct vkckpt *vk;
@@ -119,6 +120,20 @@ int um_vkckpt_wanted(void) { return vk_image[0] != 0; }
 int um_vkckpt_armed(void) { return vk != NULL; }
 const char *um_vkckpt_message(void) { return vk_error.message; }
 
+static int vk_set_codec(const char *value)
+{
+	if (!strcmp(value, "raw")) {
+		vk_codec = VKCKPT_CODEC_RAW;
+		vk_level = 0;
+	} else if (!strcmp(value, "lz4") || !strcmp(value, "lz4:1") || !strcmp(value, "lz4:2")) {
+		vk_codec = VKCKPT_CODEC_LZ4;
+		vk_level = value[3] ? value[4] - '0' : 0;
+	} else {
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* the value of vkckpt= or of vkckpt.KEY= */
 int um_vkckpt_set(const char *key, const char *value)
 {
@@ -141,6 +156,15 @@ int um_vkckpt_set(const char *key, const char *value)
 		vk_chain = atoi(value);
 		if (vk_chain < 2 || vk_chain > VKCKPT_MAX_CHAIN)
 			return -EINVAL;
+	} else if (!strcmp(key, "codec")) {
+		return vk_set_codec(value);
+	} else if (!strcmp(key, "workers")) {
+		char *end;
+		unsigned long workers = strtoul(value, &end, 10);
+
+		if (*value < '0' || *value > '9' || *end || workers > VKCKPT_MAX_WORKERS)
+			return -EINVAL;
+		vk_workers = workers;
 	} else if (!strcmp(key, "binary")) {
 		if (strcmp(value, "keep"))
 			return -EINVAL;
@@ -260,6 +284,9 @@ int vk_common(struct vkckpt_config *c)
 	c->on_ckpt = vk_action;
 	c->quiesces_itself = 1;		/* the suspend path has deadlines of its own */
 	c->chain = vk_chain;
+	c->codec = vk_codec;
+	c->level = vk_level;
+	c->workers = vk_workers;
 	c->resume_kind = VKCKPT_RESUME_CONTEXT;
 	c->vcpu_count = 1;
 	c->pagetable_format = VKCKPT_PT_UML_X86_64;

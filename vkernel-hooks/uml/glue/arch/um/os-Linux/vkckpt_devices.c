@@ -96,6 +96,9 @@ static int machine_save(void *device, struct vkckpt_sink *sink)
 	vkckpt_put_u64(sink, "fd_limit", limit);
 	vkckpt_put_u64(sink, "action", vk_action);
 	vkckpt_put_u64(sink, "chain", vk_chain);
+	vkckpt_put_u64(sink, "codec", vk_codec);
+	vkckpt_put_u64(sink, "level", vk_level);
+	vkckpt_put_u64(sink, "workers", vk_workers);
 	if (vk_binary[0])
 		vkckpt_put_string(sink, "binary", vk_binary);
 	vkckpt_put_string(sink, "umid", get_umid());

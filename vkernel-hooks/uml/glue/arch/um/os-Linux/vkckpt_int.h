@@ -45,7 +45,7 @@ extern struct vk_host *vk_host;			/* NULL: this process booted */
 extern struct vk_host *vk_host_thawing;		/* valid only while a thaw still has its own data */
 extern char vk_args[UM_VK_ARGS];
 extern unsigned int vk_args_bytes;
-extern unsigned int vk_action, vk_chain;
+extern unsigned int vk_action, vk_chain, vk_codec, vk_level, vk_workers;
 extern char vk_binary[UM_VK_PATH];		/* where the binary is kept; "": not */
 extern const struct vkckpt_hooks vk_hooks;
 extern int vk_common(struct vkckpt_config *c);	/* what a boot and a thaw tell the library: 0 or -errno */

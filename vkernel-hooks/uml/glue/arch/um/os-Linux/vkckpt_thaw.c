@@ -174,9 +174,13 @@ static int vk_look(const char *path)
 		limit = vkckpt_get_u64(source, "fd_limit", 64);
 		vk_action = vkckpt_get_u64(source, "action", VKCKPT_ACTION_EXIT);
 		vk_chain = vkckpt_get_u64(source, "chain", 0);
+		vk_codec = vkckpt_get_u64(source, "codec", 0);
+		vk_level = vkckpt_get_u64(source, "level", 0);
+		vk_workers = vkckpt_get_u64(source, "workers", 0);
 	}
 	vkckpt_image_close(image);
-	if (limit < 3 || limit > VK_MAX_FD || vk_chain > VKCKPT_MAX_CHAIN || (vk_action != VKCKPT_ACTION_EXIT && vk_action != VKCKPT_ACTION_CONTINUE)) {
+	if (limit < 3 || limit > VK_MAX_FD || vk_chain > VKCKPT_MAX_CHAIN || vk_workers > VKCKPT_MAX_WORKERS || vk_level > 2 ||
+	    (vk_codec && vk_codec != VKCKPT_CODEC_RAW && vk_codec != VKCKPT_CODEC_LZ4) || (vk_action != VKCKPT_ACTION_EXIT && vk_action != VKCKPT_ACTION_CONTINUE)) {
 		vk_fail(&vk_error, EBADMSG, VKCKPT_R_DAMAGED, "machine", "the record is %s", "not one of ours");
 		vk_end(&vk_error, path);
 	}
@@ -200,6 +204,28 @@ static unsigned int vk_lazy(const char *how)
 		how += n + (how[n] == ',');
 	}
 	return lazy;
+}
+
+/*
+ * "KEY=VALUE" of each vkckpt.KEY=VALUE in argv: what the captured kernel was started with, but for what is said anew. Done twice, because a
+ * thaw writes over these variables.
+ */
+static void vk_settings(char **argv)
+{
+	static const char *const keys[] = { "action", "chain", "codec", "workers" };
+	unsigned int i, n;
+
+	for (; *argv; argv++) {
+		if (strncmp(*argv, "vkckpt.", 7))
+			continue;
+		n = strcspn(*argv + 7, "=");
+		for (i = 0; i < 4 && (strlen(keys[i]) != n || strncmp(*argv + 7, keys[i], n)); i++)
+			;
+		if (i == 4 || !(*argv)[7 + n] || um_vkckpt_set(keys[i], *argv + 8 + n) < 0) {
+			fprintf(stderr, "thaw: %s: not a parameter of a thaw, or not a value of it (BAD_ARGUMENT)\n", *argv);
+			exit(1);
+		}
+	}
 }
 
 /* It was to be lazy and is not: said, as stdio is the old kernel's now. */
@@ -245,7 +271,7 @@ int um_vkckpt_thaw(int argc, char **argv)
 			vk_override(argv[i] + 5, text, list, &n);
 		else if (!strncmp(argv[i], "vkckpt=", 7))
 			image = argv[i] + 7;
-		else
+		else if (strncmp(argv[i], "vkckpt.", 7))
 			other = i;
 	}
 	if (!path)
@@ -260,6 +286,7 @@ int um_vkckpt_thaw(int argc, char **argv)
 	host->ram_fd = -1;
 	vk_host_thawing = host;
 	vk_occupy(host, vk_look(path));
+	vk_settings(argv + 1);
 	memset(&c, 0, sizeof(c));
 	c.size = sizeof(c);
 	if (vk_common(&c.vkernel) < 0)
@@ -288,6 +315,7 @@ int um_vkckpt_thaw(int argc, char **argv)
 		vk_end(NULL, path);
 	/* From here on all static data are the captured kernel's. */
 	vk = ck;
+	vk_settings(argv + 1);
 	if (lazy)
 		vk_say_eager(ck);
 	um_vkckpt_map_vmalloc();

@@ -1,0 +1,59 @@
+# The ways an image is written and thawed: eagerly or lazily, with one worker or several, raw or LZ4, each of these with each of the others, first as
+# full images, then as a chain of incremental ones. The survivor under I/O stress goes through all sixteen and checks itself.
+set -eu
+. vkernel-hooks/uml/lib.sh
+lazily=1
+[ -c /dev/userfaultfd ] || [ "$(id -u)" = 0 ] || [ "$(cat /proc/sys/vm/unprivileged_userfaultfd)" = 1 ] || {
+	echo "note: this host gives this user no userfaultfd: all thaws are eager"; lazily=; }
+uml_work
+trap uml_clean EXIT
+uml_disk
+cp build/test/uml/survive test/uml/guests/survive.sh "$work/host/"
+uml_boot surv ubd0="$work/disk.img" vkckpt.codec=raw vkckpt.workers=1 vkhost="$work/host" vkrun=/run/host/survive.sh
+uml_until surv '^STATE SURV' 60
+image=$work/surv.vkckpt codec=raw workers=1 legs=0 chain=
+# thaw_as LAZY WORKERS CODEC: what was suspended with $codec and $workers goes on, and will be suspended with these.
+thaw_as() {
+	uml_until_armed surv
+	uml_suspend surv
+	legs=$((legs + 1))
+	cat "$work/surv.log" >>"$work/all.log" && : >"$work/surv.log"
+	image=$(ls "$work"/surv.vkckpt "$work"/surv.vkckpt.*.ckpt 2>/dev/null | sort | tail -n 1)
+	"$vkckpt" info --json "$image" >"$work/info"
+	said=$(python3 -c 'import json, sys; s = json.load(open(sys.argv[1]))["statistics"]; print(s["codec"], s["workers"])' "$work/info")
+	echo "leg $legs: $(basename "$image"), $said; then $*${chain:+, a chain}"
+	[ "$said" = "$codec $workers" ] || { echo "not $codec $workers: $said"; exit 1; }
+	set -- "$1" "$2" "$3" thaw="$image"
+	[ "$1" = eager ] || [ -z "$lazily" ] || set -- "$@" thaw.lazy=required
+	codec=$3 workers=$2
+	shift 3
+	"$linux" "$@" vkckpt="$work/surv.vkckpt" vkckpt.codec=$codec vkckpt.workers=$workers $chain </dev/null >>"$work/surv.log" 2>&1 &
+	pid=$!
+	pids="$pids $pid"
+	uml_until surv '^STATE' 60 || { cat "$work/surv.log"; exit 1; }
+	sleep "0.$((legs % 5 + 1))"
+}
+for chain in "" vkckpt.chain=10; do
+	for way in "eager 1 raw" "lazy 1 raw" "eager 4 raw" "lazy 4 raw" "eager 1 lz4" "lazy 1 lz4" "eager 4 lz4" "lazy 4 lz4"; do
+		thaw_as $way
+	done
+done
+chain=vkckpt.chain=10
+thaw_as eager 0 lz4:2
+touch "$work/host/stop"
+uml_end surv
+cat "$work/surv.log" >>"$work/all.log"
+last=$(grep -a '^LAST' "$work/all.log")
+echo "$last"
+echo "$last" | grep -q ' errors=0 stuck=0 '
+echo "$last" | grep -q ', 0 bad'
+uml_silent "$work/all.log"
+
+# what is no value is refused at a thaw, and said at a boot
+for bad in vkckpt.codec=zstd vkckpt.workers=100 vkckpt.workers= vkckpt.workers=-1 vkckpt.chain=1 vkckpt.name=x vkckpt.codec; do
+	rc=0
+	"$linux" thaw="$image" $bad </dev/null >"$work/bad.log" 2>&1 || rc=$?
+	grep -a "$bad: not a parameter of a thaw, or not a value of it (BAD_ARGUMENT)" "$work/bad.log" || { cat "$work/bad.log"; exit 1; }
+	[ $rc -eq 1 ]
+done
+echo "note: $legs suspends and thaws"
