@@ -1,5 +1,5 @@
-# The ways an image is written and thawed: eagerly or lazily, with one worker or several, raw or LZ4, each of these with each of the others, first as
-# full images, then as a chain of incremental ones. The survivor under I/O stress goes through all sixteen and checks itself.
+# The ways an image is written and thawed: eagerly or lazily, with one worker or several, raw or LZ4, through a file or a pipe, each of these with each
+# of the others, first as full images, then as a chain of incremental ones. The survivor under I/O stress goes through all sixteen and checks itself.
 set -eu
 . vkernel-hooks/uml/lib.sh
 lazily=1
@@ -11,35 +11,51 @@ uml_disk
 cp build/test/uml/survive test/uml/guests/survive.sh "$work/host/"
 uml_boot surv ubd0="$work/disk.img" vkckpt.codec=raw vkckpt.workers=1 vkhost="$work/host" vkrun=/run/host/survive.sh
 uml_until surv '^STATE SURV' 60
-image=$work/surv.vkckpt codec=raw workers=1 legs=0 chain=
-# thaw_as LAZY WORKERS CODEC: what was suspended with $codec and $workers goes on, and will be suspended with these.
+codec=raw workers=1 legs=0 chain= reader=
+# thaw_as LAZY WORKERS CODEC MEDIUM: what was suspended with $codec and $workers goes on, through a pipe or not, and will be suspended with these. A
+# chain needs files, so its images only come through pipes.
 thaw_as() {
 	uml_until_armed surv
 	uml_suspend surv
+	[ -z "$reader" ] || wait "$reader"
+	[ -z "$reader" ] || mv "$work/piped" "$work/surv.vkckpt"
+	reader=
 	legs=$((legs + 1))
 	cat "$work/surv.log" >>"$work/all.log" && : >"$work/surv.log"
 	image=$(ls "$work"/surv.vkckpt "$work"/surv.vkckpt.*.ckpt 2>/dev/null | sort | tail -n 1)
+	parent=$(ls "$work"/surv.vkckpt.*.ckpt 2>/dev/null | sort | tail -n 2 | head -n 1)
 	"$vkckpt" info --json "$image" >"$work/info"
 	said=$(python3 -c 'import json, sys; s = json.load(open(sys.argv[1]))["statistics"]; print(s["codec"], s["workers"])' "$work/info")
 	echo "leg $legs: $(basename "$image"), $said; then $*${chain:+, a chain}"
 	[ "$said" = "$codec $workers" ] || { echo "not $codec $workers: $said"; exit 1; }
-	set -- "$1" "$2" "$3" thaw="$image"
-	[ "$1" = eager ] || [ -z "$lazily" ] || set -- "$@" thaw.lazy=required
-	codec=$3 workers=$2
-	shift 3
-	"$linux" "$@" vkckpt="$work/surv.vkckpt" vkckpt.codec=$codec vkckpt.workers=$workers $chain </dev/null >>"$work/surv.log" 2>&1 &
+	lazy=$1 workers=$2 codec=$3 medium=$4
+	set -- vkckpt.codec=$codec vkckpt.workers=$workers $chain
+	[ "$lazy" = eager ] || [ -z "$lazily" ] || set -- "$@" thaw.lazy=required
+	if [ "$medium" = file ]; then
+		"$linux" thaw="$image" "$@" vkckpt="$work/surv.vkckpt" </dev/null >>"$work/surv.log" 2>&1 &
+	elif [ -n "$chain" ]; then
+		[ "$parent" = "$image" ] || [ -z "$parent" ] || set -- "$@" thaw.parent="$parent"
+		cat "$image" 2>/dev/null >"$work/in" &
+		"$linux" thaw=fd:4 "$@" vkckpt="$work/surv.vkckpt" 4<"$work/in" </dev/null >>"$work/surv.log" 2>&1 &
+	else
+		cat "$image" >"$work/in" &
+		cat <"$work/out" >"$work/piped" &
+		reader=$!
+		"$linux" thaw=fd:4 "$@" vkckpt=fd:3 3>"$work/out" 4<"$work/in" </dev/null >>"$work/surv.log" 2>&1 &
+	fi
 	pid=$!
 	pids="$pids $pid"
 	uml_until surv '^STATE' 60 || { cat "$work/surv.log"; exit 1; }
 	sleep "0.$((legs % 5 + 1))"
 }
+mkfifo "$work/in" "$work/out"
 for chain in "" vkckpt.chain=10; do
-	for way in "eager 1 raw" "lazy 1 raw" "eager 4 raw" "lazy 4 raw" "eager 1 lz4" "lazy 1 lz4" "eager 4 lz4" "lazy 4 lz4"; do
+	for way in "eager 1 raw file" "lazy 1 raw pipe" "eager 4 raw pipe" "lazy 4 raw file" "eager 1 lz4 pipe" "lazy 1 lz4 file" "eager 4 lz4 file" \
+	    "lazy 4 lz4 pipe"; do
 		thaw_as $way
 	done
 done
-chain=vkckpt.chain=10
-thaw_as eager 0 lz4:2
+thaw_as eager 0 lz4:2 file
 touch "$work/host/stop"
 uml_end surv
 cat "$work/surv.log" >>"$work/all.log"
@@ -56,4 +72,12 @@ for bad in vkckpt.codec=zstd vkckpt.workers=100 vkckpt.workers= vkckpt.workers=-
 	grep -a "$bad: not a parameter of a thaw, or not a value of it (BAD_ARGUMENT)" "$work/bad.log" || { cat "$work/bad.log"; exit 1; }
 	[ $rc -eq 1 ]
 done
+rc=0
+"$linux" thaw=fd:4 4<"$image" </dev/null >"$work/bad.log" 2>&1 || rc=$?
+grep -a 'vkckpt= must say where the next one goes (BAD_ARGUMENT)' "$work/bad.log"
+[ $rc -eq 1 ]
+rc=0
+head -c 100000 "$image" | "$linux" thaw=fd:4 vkckpt="$work/x" 4<&0 </dev/null >"$work/bad.log" 2>&1 || rc=$?
+grep -a TRUNCATED "$work/bad.log"
+[ $rc -eq 1 ]
 echo "note: $legs suspends and thaws"

@@ -120,6 +120,17 @@ int um_vkckpt_wanted(void) { return vk_image[0] != 0; }
 int um_vkckpt_armed(void) { return vk != NULL; }
 const char *um_vkckpt_message(void) { return vk_error.message; }
 
+int vk_stream(const char *image)
+{
+	char *end;
+	unsigned long fd;
+
+	if (strncmp(image, "fd:", 3) || image[3] < '0' || image[3] > '9')
+		return -1;
+	fd = strtoul(image + 3, &end, 10);
+	return *end || fd >= VK_MAX_FD ? -1 : (int)fd;
+}
+
 static int vk_set_codec(const char *value)
 {
 	if (!strcmp(value, "raw")) {
@@ -309,6 +320,8 @@ static int vk_keep_binary(void *unused)
 	char *slash = strrchr(vk_image, '/');
 	int i, n, at, from, to;
 
+	if (vk_stream(vk_image) >= 0)
+		return -EINVAL;
 	at = snprintf(vk_binary, sizeof(vk_binary) - 64, "%.*suml-", slash ? (int)(slash - vk_image + 1) : 0, vk_image);
 	n = vkckpt_build_id(id, sizeof(id));
 	for (i = 0; i < n; i++)
@@ -371,7 +384,10 @@ int um_vkckpt_arm(void)
 	if (!*name && umid_file_name("", name, sizeof(name)) >= 0)
 		snprintf(name, sizeof(name), "%s", get_umid());
 	c.name = *name ? name : "uml";
-	c.image_path = vk_image;
+	c.image_fd = vk_stream(vk_image);
+	c.image_path = c.image_fd < 0 ? vk_image : NULL;
+	if (c.image_fd >= 0)
+		fcntl(c.image_fd, F_SETFD, FD_CLOEXEC);	/* its reader waits for the end of this process only */
 	c.segments = &ram;
 	c.segment_count = 1;
 	c.devices = devices;

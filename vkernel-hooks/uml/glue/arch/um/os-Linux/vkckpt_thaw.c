@@ -10,7 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 #include <sys/personality.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <as-layout.h>
 #include <kern_util.h>
 #include <os.h>
@@ -104,6 +106,47 @@ static void vk_override(const char *text, char out[][UM_VK_PATH + 64], const cha
 	}
 	list[*n] = out[*n];
 	(*n)++;
+}
+
+static void vk_die_of(const char *what)
+{
+	fprintf(stderr, "thaw: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* An image from a pipe is read whole first, into memory: it is looked at twice, and a lazy thaw reads it in any order. */
+static int vk_spool(int from)
+{
+	char buffer[1 << 16];
+	struct stat st;
+	long n, done, put;
+	int to;
+
+	if (fstat(from, &st) < 0)
+		vk_die_of("the descriptor of the image");
+	if (S_ISREG(st.st_mode))
+		return from;
+	to = memfd_create("image", MFD_CLOEXEC);
+	if (to < 0)
+		vk_die_of("memory for the image");
+	while ((n = read(from, buffer, sizeof(buffer))) > 0)
+		for (done = 0; done < n; done += put)
+			if ((put = write(to, buffer + done, n - done)) <= 0)
+				vk_die_of("memory for the image");
+	if (n < 0)
+		vk_die_of("reading the image");
+	return to;
+}
+
+/* Its own numbers are the captured kernel's: it gets one behind them. */
+static int vk_behind(int fd, int limit)
+{
+	int moved = fcntl(fd, F_DUPFD_CLOEXEC, limit);
+
+	if (moved < 0)
+		vk_die_of("a descriptor");
+	close(fd);
+	return moved;
 }
 
 /* Occupies the numbers that the image's descriptors have, so that nothing opened from now on takes one of them. */
@@ -248,7 +291,8 @@ int um_vkckpt_thaw(int argc, char **argv)
 	struct vk_host *host;
 	long long began = os_vkckpt_usecs(), exec = began - vk_began;
 	unsigned int lazy = 0;
-	int i, n = 0, dry = 0, other = 0;
+	int i, n = 0, dry = 0, other = 0, in, out, limit;
+	char stream[32];
 
 	for (i = 1; i < argc; i++) {
 		if (!strncmp(argv[i], "thaw=", 5))
@@ -285,7 +329,23 @@ int um_vkckpt_thaw(int argc, char **argv)
 		vk_die("thaw: no memory");
 	host->ram_fd = -1;
 	vk_host_thawing = host;
-	vk_occupy(host, vk_look(path));
+	in = vk_stream(path);
+	if (in >= 0) {
+		if (!image && !clone)
+			vk_die("thaw: the image comes from a descriptor; vkckpt= must say where the next one goes (BAD_ARGUMENT)");
+		in = vk_spool(in);
+		snprintf(stream, sizeof(stream), "/proc/self/fd/%d", in);
+		path = stream;
+	}
+	limit = vk_look(path);
+	if (in >= 0) {
+		in = vk_behind(in, limit);
+		snprintf(stream, sizeof(stream), "/proc/self/fd/%d", in);
+	}
+	out = image ? vk_stream(image) : -1;
+	if (out >= 0)
+		out = vk_behind(out, limit);
+	vk_occupy(host, limit);
 	vk_settings(argv + 1);
 	memset(&c, 0, sizeof(c));
 	c.size = sizeof(c);
@@ -294,7 +354,8 @@ int um_vkckpt_thaw(int argc, char **argv)
 	hooks = vk_hooks;
 	hooks.arg = host;
 	c.vkernel.hooks = &hooks;
-	c.vkernel.image_path = image;
+	c.vkernel.image_path = out < 0 ? image : NULL;
+	c.vkernel.image_fd = out;
 	c.path = path;
 	c.fd = -1;
 	c.classes = vk_classes;
@@ -315,6 +376,8 @@ int um_vkckpt_thaw(int argc, char **argv)
 		vk_end(NULL, path);
 	/* From here on all static data are the captured kernel's. */
 	vk = ck;
+	if (in >= 0)
+		close(in);
 	vk_settings(argv + 1);
 	if (lazy)
 		vk_say_eager(ck);
