@@ -89,7 +89,12 @@ if [ -f test/crash/hook.cc ] && [ -n "${minivk_objs-}" ] && [ -n "${command_objs
 	[ $B = build ] || test_objects_of_points=build/test/fault/points.o
 	hook="$objs $test_objects_of_points"
 	program $B/faulty/bin/minivk "-no-pie -static -pthread -lsodium -lbsd -lmd" $minivk_objs $hook $B/vkernel-hooks/linux/libvmspace.a $sodium_lib $B/faulty/libvkckpt.a
-	program $B/faulty/bin/vkckpt "-no-pie -lsodium -lbsd" $command_objs $hook $sodium_lib $B/faulty/libvkckpt.a
+	objects TEST_CXXFLAGS test/crash/wrap.cc
+	wrap=
+	for name in open fsync rename renameat2 unlink write; do
+		wrap="$wrap -Wl,--wrap=$name"
+	done
+	program $B/faulty/bin/vkckpt "-no-pie $wrap -lsodium -lbsd" $command_objs $objs $hook $sodium_lib $B/faulty/libvkckpt.a
 	tests="$tests $B/faulty/bin/minivk $B/faulty/bin/vkckpt"
 fi
 # What runs in several threads, under ThreadSanitizer (make test-tsan), which has to see all of the program.
@@ -102,7 +107,7 @@ if [ -f test/fuzz/run.cc ]; then
 	# Read calls of the library lead to files in memory (test/fuzz/memory_host.cc); one stage of a thaw is stood in for.
 	wrap=
 	for name in 8sys_openEPKcii 9sys_closeEi 8sys_readEiPvm 9sys_preadEiPvmm 9sys_fstatEiP4stat 9sys_lstatEPKcP4stat 9sys_fcntlEiil 11sys_madviseEPvmi \
-	    12sys_populateEPvm 21disks_prepare_runningER6vkckpt 10host_factsEP13vkckpt_f_host 21host_memory_availableEv; do
+	    12sys_populateEPvm 21disks_prepare_runningER6vkckpt 10host_factsEP13vkckpt_f_host 21host_memory_availableEv 22group_memory_availableEv; do
 		wrap="$wrap -Wl,--wrap=_ZN2vk$name"
 	done
 	objects TEST_CXXFLAGS test/fuzz/run.cc
@@ -110,8 +115,8 @@ if [ -f test/fuzz/run.cc ]; then
 	objects TEST_CXXFLAGS test/fuzz/libfuzzer.cc
 	fuzz_lib=$objs
 	objects TEST_CXXFLAGS test/fuzz/*_target.cc test/fuzz/image_model.cc test/fuzz/memory_host.cc test/fuzz/mutate.cc test/fuzz/seeds.cc
-	program $B/test/fuzz/run "-no-pie $wrap -lsodium -lbsd" $objs $fuzz_run $sodium_lib $B/lib/libvkckpt.a
-	[ $B != build/fuzz ] || program $B/test/fuzz/libfuzzer "-no-pie -fsanitize=fuzzer $wrap -lsodium -lbsd" $objs $fuzz_lib $sodium_lib $B/lib/libvkckpt.a
+	program $B/test/fuzz/run "-no-pie $wrap -lsodium -lbsd -llz4" $objs $fuzz_run $sodium_lib $B/lib/libvkckpt.a
+	[ $B != build/fuzz ] || program $B/test/fuzz/libfuzzer "-no-pie -fsanitize=fuzzer $wrap -lsodium -lbsd -llz4" $objs $fuzz_lib $sodium_lib $B/lib/libvkckpt.a
 	tests="$tests $B/test/fuzz/run"
 	printf 'checked: %s\n' "$B/test/unit/run $B/test/fault/run $B/test/fuzz/run"	# what is built once more under a compiler's checks
 fi

@@ -15,7 +15,7 @@ namespace vktest {
 class CrashStage {
 public:
 	CrashStage();
-	~CrashStage();
+	virtual ~CrashStage();
 	CrashStage(const CrashStage &) = delete;
 	CrashStage &operator=(const CrashStage &) = delete;
 
@@ -29,6 +29,9 @@ public:
 	Child boot(const std::vector<std::string> &options = {});
 	Child thaw(const std::vector<std::string> &options = {}, const std::string &from = "");
 	Child command(std::vector<std::string> words);		// vkckpt
+	// Who may go on from what there is.
+	virtual Child go_on_by_boot() { return boot(); }
+	virtual Child go_on_by_thaw() { return thaw(); }
 
 	// Nothing happens from here on, but the names of points are noted.
 	void look();

@@ -4,72 +4,16 @@
 #include <catch2/catch.hpp>
 
 #include <csignal>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <functional>
 
 #include <vkckpt/disk.h>
 
-#include "test/e2e/crash_stage.h"
+#include "test/e2e/crash_operation.h"
 
 using namespace vktest;
 namespace fs = std::filesystem;
 
 namespace {
-
-using Points = std::vector<std::pair<std::string, unsigned>>;
-
-// A point that is passed more than once: the first time and, in long runs, up to the fourth.
-unsigned most_times() { return std::getenv("CRASH_DEEP") ? 4 : 1; }
-
-// Reading what nobody has changed yet, and memory of the process: a death there is like one at the next point, so once is enough.
-bool is_only_memory(const std::string &point) { return point.starts_with("memory.") || point.starts_with("host.") || point.starts_with("descriptor."); }
-
-// Who may go on from here does, and nobody else: by thaw, or by boot where the image is gone or out of date. Returns it, running.
-Child settle(CrashStage &s, bool boot_first)
-{
-	Child boots, thaws;
-	auto try_boot = [&] { boots = s.boot(); return boots->expect("booted") && s.goes_on(*boots); };
-	auto try_thaw = [&] { thaws = s.thaw(); return s.goes_on(*thaws); };
-	bool booted = boot_first && try_boot();
-	bool thawed = !booted && try_thaw();
-	if (!booted && !thawed && !boot_first)
-		booted = try_boot();
-	INFO((boots ? boots->err() : "") << (thaws ? thaws->err() : ""));
-	if (!booted && !thawed)
-		FAIL("nobody goes on");
-	Child &one = booted ? boots : thaws;
-	const Outcome again = s.thaw()->end(), second = s.boot()->end();
-	INFO(again.err << second.err);
-	REQUIRE(again.status == 1);
-	REQUIRE(second.status == 1);
-	REQUIRE(again.out + second.out == "");
-	REQUIRE(s.goes_on(*one));
-	return std::move(one);
-}
-
-// Every point of an operation once. run: begins the operation and returns its process; it is called with the plan armed. It and `begin`,
-// which prepares, are handed the vkernel that runs (or null) and may take it.
-struct Operation {
-	const char *name;
-	std::function<void(CrashStage &, Child &)> begin;
-	std::function<Child(CrashStage &, Child &)> run;
-	bool leaves_running;	// done without a fault, the vkernel runs (else it or nobody has ended)
-	std::function<Child(CrashStage &, bool boot_first)> settled = settle;
-};
-
-void need(bool ok, const char *what)
-{
-	if (!ok)
-		FAIL(what);
-}
-
-void be_suspended(CrashStage &s, Child &vk)
-{
-	need(s.suspended(*vk), "no suspend");
-	vk = nullptr;
-}
 
 void be_gone(CrashStage &s, Child &vk)		// by an orderly end, so that a boot is right
 {
@@ -125,79 +69,6 @@ const std::vector<Operation> kOperations = {
 	{ "clone", be_suspended, [](CrashStage &s, Child &) { return s.thaw({"--clone=clone"}); }, true, settle_clone },
 	{ "flatten", be_suspended, [](CrashStage &s, Child &) { return s.command({"flatten", "-q", "-o", s.image, s.image}); }, false },
 };
-
-// It is over with the process: done, refused or dead.
-void await_end(CrashStage &s, const Operation &op, Process &child)
-{
-	const size_t seen = child.out().size();
-	if (!await([&] {
-		    child.read_for(1);
-		    if (!child.running())
-			    return true;
-		    const bool asked = !s.asking || !s.asking->running();
-		    return op.leaves_running && asked && child.out().find("on 1", seen) != std::string::npos;
-	    }))
-		FAIL(op.name << ": no end: " << child.err());
-}
-
-// What is passed when nothing happens, and the vkernel that runs afterwards.
-Points points_of(CrashStage &s, const Operation &op, Child &vk)
-{
-	op.begin(s, vk);
-	s.look();
-	Child child = op.run(s, vk);
-	await_end(s, op, *child);
-	const Points all = s.passed();
-	s.asking = nullptr;
-	child->signal(SIGKILL);
-	(void)child->end();
-	vk = op.settled(s, false);
-	return all;
-}
-
-bool killed_at(CrashStage &s, const Operation &op, Child &vk, const std::string &point, unsigned time)
-{
-	op.begin(s, vk);
-	s.arm(point, time, crash::kKill);
-	Child child = op.run(s, vk);
-	await_end(s, op, *child);
-	const bool reached = s.reached();
-	child->signal(SIGKILL);		// a point may be passed less often than in the first run
-	const Outcome o = child->end();
-	INFO(o.err);
-	s.asking = nullptr;
-	s.look();
-	CHECK((!reached || o.status == 128 + SIGKILL));
-	CHECK(o.out.find("WRONG") == std::string::npos);
-	return reached;
-}
-
-// The process stands still there, others try, it goes on.
-void stopped_at(CrashStage &s, const Operation &op, Child &vk, const std::string &point)
-{
-	op.begin(s, vk);
-	s.arm(point, 1, crash::kStop);
-	Child child = op.run(s, vk);
-	if (!await([&] { child->read_for(1); return s.reached() || !child->running(); }) || !s.reached())
-		FAIL("not stopped: " << child->err());
-	s.look();
-	Child others[2] = {s.thaw(), s.boot()};
-	unsigned runners = 0;
-	for (Child &other : others)
-		runners += s.goes_on(*other);
-	child->signal(SIGCONT);
-	await_end(s, op, *child);
-	s.asking = nullptr;
-	const bool runs = child->running() && s.goes_on(*child);
-	INFO(child->err() << others[0]->err() << others[1]->err());
-	CHECK(runners + runs <= 1);
-	for (Child *one : {&child, &others[0], &others[1]}) {
-		CHECK((*one)->out().find("WRONG") == std::string::npos);
-		(*one)->signal(SIGKILL);
-		(void)(*one)->end();
-	}
-	vk = op.settled(s, false);
-}
 
 bool hands_over(const std::string &point)
 {
