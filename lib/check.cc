@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "lib/arm_check.h"
+#include "lib/codec.h"
 #include "lib/cpu.h"
 #include "lib/digest.h"
 #include "lib/host.h"
@@ -196,16 +197,41 @@ Status check_devices(Thaw &t)
 	return success();
 }
 
-// A lower bound only (what is stored, compressed, and what the new vkernel sets aside at once for so much RAM): who passes may still run out, before the point of no return.
+// Frames with content, and the page tables and such that the host needs for them.
+uint64_t content_bytes(const OpenImage &image)
+{
+	uint64_t frames = 0;
+	for (uint64_t i = 0; i < image.index_count(); i++)
+		if (const struct vkckpt_f_chunk &c = image.index()[i]; c.codec != VKCKPT_CODEC_ZERO)
+			frames += (uint64_t)mask_count(c.mask) * (c.object >= VKCKPT_OBJECT_REGION ? 2 : 1);	// a region is loaded aside first
+	return frames * (VKCKPT_FRAME + VKCKPT_FRAME / 128);
+}
+
+// What the new vkernel sets aside at once for so much RAM, and its content: at most all of RAM; if that is too much, what the index says; of an
+// image that comes through a descriptor no more is known than what is stored, compressed: who passes may run out, before the point of no return.
 Status check_memory(Thaw &t)
 {
 	struct stat st;
 	if (t.userfault >= 0)	// takes what is touched
 		return success();
-	uint64_t bytes = ram_cost_bytes(t.image->head().shape());
-	if (sys_fstat(t.fd, &st) == 0 && S_ISREG(st.st_mode))
-		bytes += (uint64_t)st.st_size;
-	return bytes > host_memory_available() ? refuse(VKCKPT_R_MEMORY_SHORT, "", ENOMEM, bytes) : success();
+	const ImageShape &shape = t.image->head().shape();
+	const uint64_t host = host_memory_available(), group = group_memory_available(), room = host < group ? host : group;
+	uint64_t fixed = ram_cost_bytes(shape), bytes = fixed;
+	for (uint32_t i = 0; i < shape.segment_count; i++)
+		bytes += shape.segment[i].size_bytes;
+	for (uint32_t i = 0; i < shape.region_count; i++)
+		bytes += 2 * shape.region_bytes[i];
+	if (bytes + bytes / 128 <= room)
+		return success();
+	bool file = sys_fstat(t.fd, &st) == 0 && S_ISREG(st.st_mode);
+	bytes = fixed + (file ? (uint64_t)st.st_size : 0);
+	if (file && t.config->path) {
+		VK_TRY(t.image->read_index());
+		bytes = fixed + content_bytes(*t.image);
+	}
+	char subject[64];
+	Text(subject, sizeof subject).decimal(room >> 20).add(group < host ? " MiB left by the control group's limit" : " MiB left on the host");
+	return bytes > room ? refuse(VKCKPT_R_MEMORY_SHORT, subject, ENOMEM, bytes) : success();
 }
 
 }  // namespace

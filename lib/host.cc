@@ -35,6 +35,90 @@ uint64_t number_at(const char *p)
 	return n;
 }
 
+// The number behind `key` at the beginning of a line.
+bool find_value(const char *text, const char *key, uint64_t *out)
+{
+	for (const char *p = text; *p;) {
+		if (text_starts(p, key)) {
+			for (p += text_length(key); *p == ' '; p++)
+				;
+			*out = number_at(p);
+			return true;
+		}
+		while (*p && *p++ != '\n')
+			;
+	}
+	return false;
+}
+
+// Control groups of version 2 and of version 1: where they are, and what their files are called.
+struct GroupFiles {
+	const char *controller, *top, *limit, *used, *swap_limit, *swap_used;
+	const char *returned[3];	// what the kernel takes back from them before it gives up
+};
+constexpr GroupFiles kGroupFiles[] = {
+	{ "", "/sys/fs/cgroup", "/memory.max", "/memory.current", "/memory.swap.max", "/memory.swap.current",
+	    { "active_file ", "inactive_file ", "slab_reclaimable " } },
+	{ "memory", "/sys/fs/cgroup/memory", "/memory.limit_in_bytes", "/memory.usage_in_bytes", "/memory.memsw.limit_in_bytes",
+	    "/memory.memsw.usage_in_bytes", { "total_active_file ", "total_inactive_file ", "" } },
+};
+
+constexpr uint64_t kNoLimit = 1ull << 60;	// version 1 says 2^63 less a page
+
+// This process' group in the hierarchy of a controller ("": version 2), out of lines "N:CONTROLLERS:GROUP".
+bool group_of(const char *text, const char *controller, char *out, size_t room)
+{
+	for (const char *line = text; *line;) {
+		const char *end = line, *names = nullptr, *group = nullptr;
+		bool listed = false;
+		for (; *end && *end != '\n'; end++) {
+			if (*end == ':' && !group)
+				(names ? group : names) = end + 1;
+			if (names && !group && (end + 1 == names || *end == ','))
+				listed = listed || (text_starts(end + 1, controller) && (end[1 + text_length(controller)] == ',' ||
+				    end[1 + text_length(controller)] == ':'));
+		}
+		if (group && listed) {
+			Text(out, room).add(group, (size_t)(end - group));
+			return true;
+		}
+		line = *end ? end + 1 : end;
+	}
+	return false;
+}
+
+// False: no such file, or no number in it ("max").
+bool group_number(const char *folder, const char *file, uint64_t *out)
+{
+	char path[1280], text[64];
+	Text(path, sizeof path).add(folder).add(file);
+	if (!read_small(path, text, sizeof text) || *text < '0' || *text > '9')
+		return false;
+	*out = number_at(text);
+	return true;
+}
+
+// What one group leaves: its limit, without what is used of it and not given back, and what may go to swap. ~0: it has no limit.
+uint64_t group_room(const GroupFiles &files, const char *folder)
+{
+	uint64_t limit, used, swap = 0, swap_limit, swap_used, part;
+	if (!group_number(folder, files.limit, &limit) || limit > kNoLimit || !group_number(folder, files.used, &used))
+		return ~0ull;
+	char path[1280], text[8192];
+	Text(path, sizeof path).add(folder).add("/memory.stat");
+	if (read_small(path, text, sizeof text))
+		for (const char *key : files.returned)
+			if (*key && find_value(text, key, &part))
+				used -= part < used ? part : used;
+	if (read_small("/proc/meminfo", text, sizeof text) && find_value(text, "SwapFree:", &swap))
+		swap <<= 10;
+	if (group_number(folder, files.swap_limit, &swap_limit) && group_number(folder, files.swap_used, &swap_used)) {
+		part = swap_limit > swap_used ? swap_limit - swap_used : 0;
+		swap = part < swap ? part : swap;
+	}
+	return (limit > used ? limit - used : 0) + swap;
+}
+
 // The running program's headers, as the kernel told it.
 struct Program {
 	const Elf64_Phdr *head = nullptr;
@@ -123,18 +207,32 @@ Status host_facts(struct vkckpt_f_host *out)
 uint64_t host_memory_available()
 {
 	char text[4096];
-	if (!read_small("/proc/meminfo", text, sizeof text))
-		return ~0ull;
-	for (const char *p = text; *p;) {
-		if (text_starts(p, "MemAvailable:")) {
-			for (p += 13; *p == ' '; p++)
-				;
-			return number_at(p) << 10;
+	uint64_t kib = 0;
+	return read_small("/proc/meminfo", text, sizeof text) && find_value(text, "MemAvailable:", &kib) ? kib << 10 : ~0ull;
+}
+
+// Both kinds of control groups: the limit of each group counts, up to the top; in a container that is the group of the container, whatever
+// /proc/self/cgroup calls it.
+uint64_t group_memory_available()
+{
+	char text[4096], group[1024], folder[1200];
+	uint64_t least = ~0ull;
+	if (!read_small("/proc/self/cgroup", text, sizeof text))
+		return least;
+	for (const GroupFiles &files : kGroupFiles) {
+		if (!group_of(text, files.controller, group, sizeof group))
+			continue;
+		for (size_t length = text_length(group);; length--) {
+			if (length > 0 && group[length] != 0 && group[length] != '/')
+				continue;
+			Text(folder, sizeof folder).add(files.top).add(group, length);
+			if (uint64_t room = group_room(files, folder); room < least)
+				least = room;
+			if (length == 0)
+				break;
 		}
-		while (*p && *p++ != '\n')
-			;
 	}
-	return ~0ull;
+	return least;
 }
 
 uint64_t process_start_time()

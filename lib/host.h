@@ -17,6 +17,8 @@ Status host_facts(struct vkckpt_f_host *out);
 void host_boot_id(uint8_t out[16]);
 // Bytes that may be used for new memory now; ~0: unknown.
 uint64_t host_memory_available();
+// The same within the memory limits of the control groups that this process is in; ~0: none, or unknown.
+uint64_t group_memory_available();
 // Field 22 of /proc/self/stat; 0: unknown.
 uint64_t process_start_time();
 // GNU build id of the running program: bytes copied, 0: none.

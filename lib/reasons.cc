@@ -47,7 +47,7 @@ constexpr ReasonText kReasons[] = {
 	{ R(BUILD_DIFFERS), "the image was made by another build of this vkernel",
 	    "thaw it with the very binary that wrote it: its build id is in vkckpt info" },
 	{ R(LAYOUT_DIFFERS), "the vkernel's data has another layout than the image", "thaw it with the version of the vkernel that wrote it" },
-	{ R(MEMORY_SHORT), "this host has not enough memory for the vkernel's RAM", "free memory, or thaw on another host" },
+	{ R(MEMORY_SHORT), "not enough memory for the vkernel's RAM: so many bytes are needed", "free memory, raise the limit of the control group, thaw lazily and on demand, or on another host" },
 	{ R(ADDRESS_TAKEN), "the vkernel's RAM cannot be mapped at its address",
 	    "something else lies there: start the thaw without address randomisation (setarch -R), or link the vkernel -no-pie" },
 	{ R(RESUME_DIFFERS), "the image's vCPUs go on in another way than this vkernel's (entry or saved context)",

@@ -122,3 +122,34 @@ TEST_CASE("a memory limit is hit during a thaw: the image thaws when there is en
 	CHECK(failed > 0);
 	CHECK(place.thaw()->expect("whole"));
 }
+
+TEST_CASE("a thaw for which the control group leaves too little memory is refused with the numbers, and nobody is killed", "[host]")
+{
+	MemoryGroup group;
+	if (!group.there())
+		TEST_SKIP(kNoGroup);
+	Place place;
+	Child child = place.sh("head -c 40000000 /dev/urandom >/tmp/r; s=$(sha256sum </tmp/r); echo ready; "
+	    "while :; do [ \"$s\" = \"$(sha256sum </tmp/r)\" ] && echo whole; sleep 0.05; done");
+	REQUIRE(child->expect("whole"));
+	REQUIRE(suspend(*child) == "");
+	for (uint64_t mebibytes : {20u, 30u, 38u}) {
+		group.allow(mebibytes << 20);
+		for (const std::vector<std::string> &options : {std::vector<std::string>{}, {"--dry-run"}}) {
+			const Outcome o = group.start(place.thaw_words(options))->end();
+			INFO(mebibytes << " MiB: status " << o.status << ": " << o.err);
+			CHECK(o.status == 1);
+			CHECK(has(o.err, "(MEMORY_SHORT)"));
+			CHECK(has(o.err, " MiB left by the control group's limit"));
+			const size_t number = o.err.find("are needed (");
+			REQUIRE(number != std::string::npos);
+			const uint64_t needed = strtoull(o.err.c_str() + number + 12, nullptr, 10);
+			CHECK(needed > 40000000);
+			CHECK(needed < 64000000);
+		}
+	}
+	// A limit that leaves room is none.
+	group.allow(uint64_t{120} << 20);
+	child = group.start(place.thaw_words());
+	CHECK(child->expect("whole"));
+}

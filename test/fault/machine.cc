@@ -41,6 +41,8 @@ simfs::World fresh_world(unsigned disks)
 		}
 		w.put(path, facts[path]);
 	}
+	w.put("/proc/self/cgroup", "0::/\n");		// no group below the top, whose limits would be the real host's
+	w.put("/sys/fs/cgroup/memory.max", "max\n");
 	for (unsigned i = 0; i < disks; i++)
 		w.put(disk_name(i), std::string(8192, 'd'));
 	return w;

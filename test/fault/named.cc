@@ -180,7 +180,7 @@ std::map<std::string, std::string> lasting(const World &w)
 {
 	std::map<std::string, std::string> all;
 	for (const auto &[name, values] : w.names)
-		if (values.back() && !name.starts_with("/proc") && !name.ends_with(".new") && !name.ends_with(".part") &&
+		if (values.back() && !name.starts_with("/proc") && !name.starts_with("/sys") && !name.ends_with(".new") && !name.ends_with(".part") &&
 		    !name.ends_with(".reserve"))
 			all[name] = w.inodes.at(values.back()).data;
 	return all;

@@ -115,7 +115,7 @@ void object_of(const char *path, const char **base, const char **end)
 		*base = "memory";
 	else if (Word(path).begins_with(Word("/proc/self/fd/")))
 		*base = "descriptor";
-	else if (Word(path).begins_with(Word("/proc/")))
+	else if (Word(path).begins_with(Word("/proc/")) || Word(path).begins_with(Word("/sys/")))
 		*base = "host";
 	else {
 		const char *slash = __builtin_strrchr(path, '/');

@@ -68,6 +68,8 @@ Status host_facts_once(struct vkckpt_f_host *out)
 }
 uint64_t memory_available() asm("__wrap__ZN2vk21host_memory_availableEv");
 uint64_t memory_available() { return uint64_t{4} << 30; }
+uint64_t group_available() asm("__wrap__ZN2vk22group_memory_availableEv");
+uint64_t group_available() { return ~uint64_t{0}; }
 Status stop_here(struct vkckpt &) asm("__wrap__ZN2vk21disks_prepare_runningER6vkckpt");
 Status stop_here(struct vkckpt &) { return fail(ECANCELED, VKCKPT_R_HOOK_FAILED, "fuzz", "end of the target"); }
 }  // namespace vk

@@ -61,6 +61,7 @@ TEST_CASE("facts about this process")
 	CHECK_FALSE(vk::program_owns((uint64_t)&in_bss, ~0ull));
 	CHECK(vk::process_start_time() != 0);
 	CHECK(vk::host_memory_available() > 1 << 20);
+	CHECK(vk::group_memory_available() > 1 << 20);
 	struct vkckpt_f_host host;
 	REQUIRE(vk::host_facts(&host).ok());
 	CHECK(std::string(host.system).find("Linux ") == 0);
