@@ -1,7 +1,9 @@
 // Sealed images behind their seal: all checksums are put right, and the table opens everything. The readers agree, as in image_target.cc; who has
-// no key reads the image too, for its checksums.
+// no key reads the image too, for its checksums. An increment is built on the parent that the seeds have for it.
 #include "test/fuzz/fuzz.h"
+#include "lib/chain.h"
 #include "test/fuzz/memory_host.h"
+#include "test/fuzz/seeds.h"
 #include "test/unit/image_support.h"
 #include "test/unit/seal_support.h"
 
@@ -9,11 +11,43 @@ using namespace image_test;
 
 namespace {
 
+void put(const Bytes &image)
+{
+	static const seeds::SealedChain chain = seeds::sealed_chain();
+	memory_host::put(image.data(), image.size());
+	memory_host::put_parent(chain.parent.data(), chain.parent.size());
+}
+
+// Front to back, with what it is built on.
+vk::Status read_chain(const Bytes &image, Frames *frames, const vkckpt_crypto *crypto)
+{
+	vk::ImageReader reader;
+	vk::Chain chain;
+	Collector collector;
+	vk::ChunkTarget target = { &collector, Collector::base, Collector::zero };
+	put(image);
+	vk::Status s = reader.open(memory_host::kFile);
+	if (s.ok())
+		s = reader.use(*crypto, nullptr);
+	if (s.ok())
+		s = reader.read_head();
+	if (s.ok())
+		s = chain.open(reader.head(), memory_host::kPath, memory_host::kFile, nullptr, crypto);
+	reader.set_chain(&chain);
+	if (s.ok())
+		s = reader.read_ram(target);
+	collector.take();
+	reader.close();
+	chain.close();
+	*frames = collector.frames;
+	return s;
+}
+
 void compare(const Bytes &image, const Frames &frames, const vkckpt_crypto *crypto)
 {
 	struct vkckpt_error err = {};
 	struct vkckpt_image *opened = nullptr;
-	memory_host::put(image.data(), image.size());
+	put(image);
 	FUZZ_CHECK(vkckpt_image_open_with(memory_host::kPath, crypto, &opened, &err) == 0);
 	for (auto &[place, expected] : frames) {
 		Bytes frame(VKCKPT_FRAME);
@@ -28,7 +62,7 @@ void open_at_random(const Bytes &image, const vkckpt_crypto *crypto)
 {
 	struct vkckpt_error err = {};
 	struct vkckpt_image *opened = nullptr;
-	memory_host::put(image.data(), image.size());
+	put(image);
 	if (vkckpt_image_open_with(memory_host::kPath, crypto, &opened, &err) < 0)
 		return;
 	uint64_t count = 0;
@@ -51,8 +85,7 @@ void fuzz_cipher(const uint8_t *data, size_t size)
 	Bytes image(data, data + size);
 	reseal(image, record_offsets(image));
 	Frames frames;
-	memory_host::put(image.data(), image.size());
-	if (read_image(memory_host::kFile, &frames, nullptr, &table).ok())
+	if (read_chain(image, &frames, &table).ok())
 		compare(image, frames, &table);
 	else
 		open_at_random(image, &table);

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include <lz4.h>
+
 #include <vkckpt/image.h>
 
 #include "lib/codec.h"
@@ -46,10 +48,42 @@ void fuzz_group(const uint8_t *data, size_t size)
 	FUZZ_CHECK(end <= group.data_offset + group.data_bytes && group.data_bytes % VKCKPT_BLOCK == 0);
 }
 
+namespace {
+
+// Encoded at either level into whatever room: nothing is written behind it, and what there is decodes, by liblz4 too, to the same bytes.
+void encode(const std::vector<uint8_t> &in, uint32_t level, size_t room)
+{
+	alignas(64) static uint8_t state[vk::kLz4StateBytes];
+	std::vector<uint8_t> stored(room + 64, 0xc7), back(in.size());
+	const size_t bytes = vk::lz4_encode(state, in.data(), in.size(), stored.data(), room, level);
+	FUZZ_CHECK(bytes <= room);
+	for (size_t i = room; i < stored.size(); i++)
+		FUZZ_CHECK(stored[i] == 0xc7);
+	FUZZ_CHECK(bytes > 0 || room < in.size() + in.size() / 255 + 16);
+	if (bytes == 0)
+		return;
+	FUZZ_CHECK(LZ4_decompress_safe(reinterpret_cast<const char *>(stored.data()), reinterpret_cast<char *>(back.data()), static_cast<int>(bytes),
+	    static_cast<int>(back.size())) == static_cast<int>(back.size()));
+	FUZZ_CHECK(back == in);
+	std::fill(back.begin(), back.end(), 0);
+	if (in.size() % VKCKPT_FRAME == 0)	// as the library decodes: whole frames
+		FUZZ_CHECK(vk::lz4_decode(stored.data(), bytes, back.data(), back.size()) && back == in);
+}
+
+}  // namespace
+
 void fuzz_lz4(const uint8_t *data, size_t size)
 {
-	if (size < 1 || size > VKCKPT_CHUNK)
+	if (size < 2 || size > VKCKPT_CHUNK)
 		return;
+	const uint32_t level = data[0] & 16 ? vk::kLz4Small : vk::kLz4Quick;
+	const std::vector<uint8_t> once(data + 1, data + size);
+	encode(once, level, data[0] & 32 ? once.size() + once.size() / 255 + 16 : once.size() * data[1] / 256);
+	std::vector<uint8_t> frames((data[0] % 16 + size_t{1}) * VKCKPT_FRAME);	// the same again and again, and never quite
+	for (size_t i = 0; i < frames.size(); i++)
+		frames[i] = static_cast<uint8_t>(once[i % once.size()] ^ (i % 997 == 0 ? i / 997 : 0));
+	if (data[0] & 64)
+		encode(frames, level, data[0] & 32 ? frames.size() + frames.size() / 255 + 16 : frames.size() * data[1] / 256);
 	size_t room = (data[0] % 16 + size_t{1}) * VKCKPT_FRAME;
 	std::vector<uint8_t> stored(data + 1, data + size), out(room + 64, 0xc7);
 	(void)vk::lz4_decode(stored.data(), stored.size(), out.data(), room);

@@ -9,7 +9,9 @@
 #include <vkckpt/disk.h>
 
 #include "lib/source.h"
+#include "test/golden/chain_content.h"
 #include "test/unit/image_support.h"
+#include "test/unit/seal_support.h"
 
 namespace seeds {
 namespace {
@@ -135,11 +137,38 @@ void make_chains(const std::string &folder)
 
 }  // namespace
 
+SealedChain sealed_chain()
+{
+	static const vkckpt_crypto table = seal_test::open_to_all();
+	vk::ImageShape shape = image_test::shape_of({ 40 * VKCKPT_FRAME }, { 5000 });
+	shape.features = VKCKPT_FEATURE_INCREMENTAL;
+	vk::Arena arena;
+	vk::ParentHashes hashes;
+	if (!arena.map(vk::ParentHashes::arena_bytes(shape), vk::Prefault::no).ok())
+		std::abort();
+	hashes.init(arena, shape);
+	Bytes both[2];
+	for (uint8_t i = 1; i <= 2; i++) {
+		image_test::TempFile file;
+		image_test::Lineage lineage = { static_cast<uint8_t>(0x10 * i), static_cast<uint8_t>(i == 2 ? 0x10 : 0), i == 2 ? "parent" : "", &hashes };
+		hashes.begin(i == 1);
+		if (!image_test::write_image(file.fd(), shape, golden_chain::frames(i), &table, lineage).ok())
+			std::abort();
+		hashes.commit();
+		both[i - 1] = file.content();
+	}
+	arena.release();
+	return { both[0], both[1] };
+}
+
 void make(const std::string &folder)
 {
 	make_images(folder);
 	make_sidecars(folder);
 	make_chains(folder);
+	const SealedChain chain = sealed_chain();
+	spill(folder + "/cipher", "parent", chain.parent);
+	spill(folder + "/cipher", "increment", chain.child);
 }
 
 }  // namespace seeds

@@ -5,12 +5,19 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace seeds {
 
 // Where the images have RAM and regions, and how much of it target `thaw' allows there.
 constexpr uint64_t kRam = 0x300000000000, kRamRoom = 16 << 20, kRegions = 0x310000000000, kRegionsRoom = 4 << 20;
 constexpr char kBuild[4] = { 'f', 'u', 'z', 'z' };
+
+// An image and an increment that is built on it (as "parent"), both under the seal that target `cipher' takes off.
+struct SealedChain {
+	std::vector<uint8_t> parent, child;
+};
+SealedChain sealed_chain();
 
 void make(const std::string &folder);
 

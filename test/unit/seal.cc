@@ -64,12 +64,17 @@ TEST_CASE("an image in clear is refused when a key is given", "[seal]")
 	REQUIRE(open_reason(image, vkckpt_sodium_table(key.get())) == VKCKPT_R_NOT_SEALED);
 }
 
-TEST_CASE("a sealed image shows neither names nor sizes of memory", "[seal]")
+TEST_CASE("a sealed image shows neither content, names nor sizes of memory", "[seal]")
 {
 	Sodium key = raw('a');
 	Frames frames = some_frames();
+	std::mt19937_64 random(11);
+	for (auto &[place, content] : frames) {		// in RAM and in the region, between what cannot be packed
+		content = frame_of(Fill::noise, random);
+		std::strcpy(reinterpret_cast<char *>(content.data() + 500), place.first == VKCKPT_OBJECT_REGION ? "mark in a region" : "mark in RAM");
+	}
 	Bytes clear = image_bytes(kShape, frames), sealed = image_bytes(kShape, frames, vkckpt_sodium_table(key.get()));
-	for (const char *text : { "disk0", "/var/vkernel", "blocks", "Linux test", "of a guest", ".data" }) {
+	for (const char *text : { "disk0", "/var/vkernel", "blocks", "Linux test", "mark in RAM", "mark in a region", ".data" }) {
 		CAPTURE(text);
 		CHECK(contains(clear, text));
 		CHECK(!contains(sealed, text));
