@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <poll.h>
+#include <sstream>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -69,7 +70,9 @@ bool await(const std::function<bool()> &condition)
 std::string contents(const std::string &path)
 {
 	std::ifstream file(path, std::ios::binary);
-	return {std::istreambuf_iterator<char>(file), {}};
+	std::ostringstream all;		// what /proc says of a process may end in an error
+	all << file.rdbuf();
+	return all.str();
 }
 
 void write_file(const std::string &path, const std::string &bytes) { std::ofstream(path, std::ios::binary) << bytes; }
