@@ -21,6 +21,7 @@
 #include <linux/sched/task.h>
 #include <linux/suspend.h>
 #include <linux/workqueue.h>
+#include <net/arp.h>
 #include <asm/pgtable.h>
 #include <asm/tlbflush.h>
 #include <asm/mmu_context.h>
@@ -299,15 +300,20 @@ static void vk_new_pipe(void)
 	um_vkckpt_kick_fd = vk_sock[1];
 }
 
-/* Neighbours learn from it where our address is now; the guest's own interfaces do not notice. */
+/*
+ * As if the cable had been out: what the guest knows of its neighbours is forgotten, as others may have their addresses here, and they learn
+ * where its own addresses are now. Its interfaces do not notice.
+ */
 static void vk_announce(void)
 {
 	struct net_device *dev;
 
 	rtnl_lock();
 	for_each_netdev(&init_net, dev)
-		if (netif_running(dev) && !(dev->flags & IFF_LOOPBACK))
+		if (netif_running(dev) && !(dev->flags & IFF_LOOPBACK)) {
+			neigh_carrier_down(&arp_tbl, dev);
 			call_netdevice_notifiers(NETDEV_NOTIFY_PEERS, dev);
+		}
 	rtnl_unlock();
 }
 
