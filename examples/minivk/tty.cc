@@ -128,9 +128,10 @@ void Tty::poll_host()
 				end_line();
 			changed.wake_all();
 		}
+		if (n >= 0)
+			input_ended_ = false;	// a thaw can bring a console that has input again, be it later
 		if (n <= 0)
 			break;
-		input_ended_ = false;	// a thaw can bring a console that has input again
 		for (long i = 0; i < n; ++i)
 			receive(bytes[i]);
 	}

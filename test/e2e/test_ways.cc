@@ -215,6 +215,25 @@ TEST_CASE("the console of a thaw is the recorded one or the one that is asked fo
 	CHECK(s.thawed().out == "alive\n");
 }
 
+TEST_CASE("a console that had come to its end is waited for again when the thaw brings one with input", "[ways]")
+{
+	Place place;
+	Child child = place.sh("read x || echo ended; thawed; echo listening; read x; echo heard $x");
+	REQUIRE(child->expect("ended"));
+	REQUIRE(suspend(*child) == "");
+	int link[2];
+	REQUIRE(pipe2(link, O_CLOEXEC) == 0);
+	Process thaw({.words = place.thaw_words(), .in = link[0], .folder = place.path()});
+	close(link[0]);
+	REQUIRE(thaw.expect("listening"));
+	signal(SIGPIPE, SIG_IGN);
+	pause_ms(100);		// it would find the old end
+	REQUIRE(write(link[1], "word\n", 5) == 5);
+	close(link[1]);
+	CHECK(thaw.end().out == "listening\nheard word\n");
+	CHECK(place.thawed().out == "listening\nheard\n");
+}
+
 TEST_CASE("wrong overrides and options of a thaw are named", "[ways]")
 {
 	Suspended s;
