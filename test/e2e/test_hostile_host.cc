@@ -401,9 +401,9 @@ TEST_CASE("SIGCKPT at any moment of a thaw: the image is never lost", "[host][di
 TEST_CASE("a vCPU that does not come to its safe point in time: the vkernel runs on", "[host]")
 {
 	Place place;
-	Child child = place.sh("(while :; do :; done) & echo ready; while :; do echo tick; sleep 0.05; done", {"-n", "2"});
-	REQUIRE(child->expect("ready"));
-	pause_ms(200);
+	Child child = place.sh("(echo busy; while :; do :; done) & while :; do echo tick; sleep 0.05; done", {"-n", "2"});
+	REQUIRE(child->expect("busy"));
+	REQUIRE(child->expect("tick"));
 	// The process in which the busy guest runs, held by the host: no kick brings it out.
 	const std::vector<pid_t> guests = guest_processes(child->pid());
 	REQUIRE(!guests.empty());
