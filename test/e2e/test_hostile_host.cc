@@ -460,6 +460,13 @@ TEST_CASE("a request with a time limit to a stopped vkernel: the cancellation is
 	child->signal(SIGCONT);
 	const Outcome o = tool.end();
 	INFO(o.err);
+	// Two signals wait for it, and two of its threads may take one each: if the cancellation's thread comes late, the request is served. What
+	// is told is what has happened.
+	if (o.status == 0) {
+		CHECK(child->end().status == VKCKPT_EXIT_SUSPENDED);
+		CHECK(place.thaw()->expect("tick"));
+		return;
+	}
 	CHECK(o.status == 1);
 	CHECK(has(o.err, "(CANCELLED)"));
 	CHECK(ticks_on(*child));
