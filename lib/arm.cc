@@ -1,7 +1,6 @@
 // ARM: what a vkernel tells us is copied here (after the checks of arm_check.cc), and every buffer that a capture will need is sized and mapped.
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 

@@ -37,6 +37,12 @@ void fail(const char *format, ...)
 	exit(1);
 }
 
+bool is_own_file(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1;
+}
+
 namespace {
 
 int open_ram(const Options &o)
@@ -53,8 +59,7 @@ int open_ram(const Options &o)
 		fail("memory image %s: it is a link; name the file itself with -i", o.memory_image);
 	if (fd < 0)
 		fail("memory image %s: %s; name a file that can be written with -i", o.memory_image, strerror(errno));
-	struct stat st;
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 || fchmod(fd, 0600) != 0)
+	if (!is_own_file(fd) || fchmod(fd, 0600) != 0)
 		fail("memory image %s: not a regular file of this user with one name; name another with -i", o.memory_image);
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
 		fail("memory image %s: used by another vkernel; name another file with -i", o.memory_image);

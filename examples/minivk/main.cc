@@ -4,7 +4,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <libutil.h>
@@ -29,11 +28,10 @@ __attribute__((section(".preinit_array"), used)) void (*const early)() = block_e
 // What others laid in its place is not followed: pidfile_open would write over it. A file of our own nobody else can exchange in a folder like /tmp.
 void check_pidfile(const char *path)
 {
-	struct stat st;
 	int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	if (fd < 0)
 		fail("pidfile %s: %s; name another with -p", path, errno == ELOOP ? "it is a link" : strerror(errno));
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
+	if (!is_own_file(fd))
 		fail("pidfile %s: not a regular file of this user with one name; name another with -p", path);
 	close(fd);
 }

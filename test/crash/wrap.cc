@@ -10,9 +10,8 @@ extern "C" long vkckpt_fault_hook(long number, const long *arguments, int *injec
 
 namespace {
 
-template <class Real> auto hooked(long number, long a, long b, long c, long d, Real real) -> decltype(real())
+template <class Real> auto hooked(long number, const long (&arguments)[6], Real real) -> decltype(real())
 {
-	const long arguments[6] = { a, b, c, d };
 	int inject = 0;
 	const long result = vkckpt_fault_hook(number, arguments, &inject);
 	if (!inject)
@@ -39,23 +38,17 @@ int __wrap_open(const char *path, int flags, ...)
 	va_start(arguments, flags);
 	const mode_t mode = flags & O_CREAT ? va_arg(arguments, mode_t) : 0;
 	va_end(arguments);
-	return hooked(SYS_openat, AT_FDCWD, of(path), flags, mode, [=] { return __real_open(path, flags, mode); });
+	return hooked(SYS_openat, { AT_FDCWD, of(path), flags, long(mode) }, [=] { return __real_open(path, flags, mode); });
 }
-int __wrap_fsync(int fd) { return hooked(SYS_fsync, fd, 0, 0, 0, [=] { return __real_fsync(fd); }); }
-int __wrap_rename(const char *from, const char *to) { return hooked(SYS_rename, of(from), of(to), 0, 0, [=] { return __real_rename(from, to); }); }
+int __wrap_fsync(int fd) { return hooked(SYS_fsync, { fd }, [=] { return __real_fsync(fd); }); }
+int __wrap_rename(const char *from, const char *to) { return hooked(SYS_rename, { of(from), of(to) }, [=] { return __real_rename(from, to); }); }
 int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
 {
-	const long arguments[6] = { from_dir, of(from), to_dir, of(to), long(flags) };
-	int inject = 0;
-	const long result = vkckpt_fault_hook(SYS_renameat2, arguments, &inject);
-	if (!inject)
-		return __real_renameat2(from_dir, from, to_dir, to, flags);
-	errno = int(-result);
-	return -1;
+	return hooked(SYS_renameat2, { from_dir, of(from), to_dir, of(to), long(flags) }, [=] { return __real_renameat2(from_dir, from, to_dir, to, flags); });
 }
-int __wrap_unlink(const char *path) { return hooked(SYS_unlink, of(path), 0, 0, 0, [=] { return __real_unlink(path); }); }
+int __wrap_unlink(const char *path) { return hooked(SYS_unlink, { of(path) }, [=] { return __real_unlink(path); }); }
 ssize_t __wrap_write(int fd, const void *bytes, size_t count)
 {
-	return hooked(SYS_write, fd, of(bytes), long(count), 0, [=] { return __real_write(fd, bytes, count); });
+	return hooked(SYS_write, { fd, of(bytes), long(count) }, [=] { return __real_write(fd, bytes, count); });
 }
 }

@@ -1,6 +1,7 @@
 // Processes, places and chains for the tests of suspend and thaw.
 #include "test/e2e/place.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -265,6 +266,16 @@ void Gate::open()
 
 Place::Place() { setenv("VKCKPT_RUNDIR", run_dir().c_str(), 1); }
 Place::~Place() { unsetenv("VKCKPT_RUNDIR"); }
+
+std::vector<std::string> Place::images() const
+{
+	std::vector<std::string> found;
+	for (const auto &entry : std::filesystem::directory_iterator(path()))
+		if (entry.path().extension() == ".ckpt")
+			found.push_back(entry.path());
+	std::sort(found.begin(), found.end());
+	return found;
+}
 
 std::vector<std::string> Place::boot_words(const std::vector<std::string> &program, const std::vector<std::string> &options) const
 {

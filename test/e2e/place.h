@@ -71,6 +71,9 @@ private:
 };
 using Child = std::unique_ptr<Process>;
 
+// A shell script that begins with "ready" and goes on.
+constexpr char kTicks[] = "echo ready; while :; do echo tick; sleep 0.05; done";
+
 // The processes in which a vkernel's guests run.
 std::vector<pid_t> guest_processes(pid_t vkernel);
 // Names of what a vkernel that has ended left running: nothing may be.
@@ -96,6 +99,7 @@ public:
 	std::string operator/(const std::string &name) const { return dir_ / name; }
 	const std::string &path() const { return dir_.path(); }
 	std::string image() const { return dir_ / "vk.ckpt"; }
+	std::vector<std::string> images() const;	// by name: of a chain the newest last
 	std::string run_dir() const { return dir_ / "run"; }
 
 	// minivk of 64 MiB, named vk, with its image in this place.

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include <vkckpt/image.h>
@@ -119,14 +120,12 @@ TEST_CASE("a vkernel killed at any moment of a checkpoint leaves a whole chain",
 		next->signal(SIGKILL);
 		next->end();
 		// Whatever has its final name is whole.
-		for (const auto &entry : fs::directory_iterator(place.path()))
-			if (entry.path().extension() == ".ckpt") {
-				const Outcome verdict = place.tool({"verify", entry.path()});
-				INFO(verdict.err);
-				REQUIRE(verdict.status == 0);
-				if (entry.path().string() > newest)
-					newest = entry.path();
-			}
+		for (const std::string &image : place.images()) {
+			const Outcome verdict = place.tool({"verify", image});
+			INFO(verdict.err);
+			REQUIRE(verdict.status == 0);
+			newest = std::max(newest, image);
+		}
 	}
 }
 

@@ -22,8 +22,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const char kTicks[] = "echo ready; while :; do echo tick; sleep 0.05; done";
-
 bool ticks_on(Process &child)
 {
 	child.read_for(60);

@@ -20,8 +20,6 @@ unsigned mode_of(const std::string &path)
 	return lstat(path.c_str(), &st) == 0 ? st.st_mode & 07777 : 0;
 }
 
-const char kTicks[] = "echo ready; while :; do echo tick; sleep 0.05; done";
-
 }  // namespace
 
 TEST_CASE("image, sidecar, memory image and run directory are their owner's alone, whatever the umask", "[links]")

@@ -4,13 +4,11 @@
 #include <catch2/catch.hpp>
 
 #include <cstdlib>
-#include <filesystem>
 
 #include "test/e2e/place.h"
 #include "test/userfault.h"
 
 using namespace vktest;
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -83,7 +81,7 @@ private:
 		lazy_ += way_.lazy && !piped;
 		if (way_.sealed)
 			options.insert(options.end(), {"--key", place_ / "op.key"});
-		std::vector<std::string> members = images();
+		std::vector<std::string> members = place_.images();
 		REQUIRE(!members.empty());
 		if (!piped)
 			return end(place_.thaw_words(options, members.back()));
@@ -107,17 +105,6 @@ private:
 	{
 		Process process({.words = words, .folder = place_.path()});
 		return process.end();
-	}
-
-	// The newest last.
-	std::vector<std::string> images() const
-	{
-		std::vector<std::string> found;
-		for (const auto &entry : fs::directory_iterator(place_.path()))
-			if (entry.path().extension() == ".ckpt")
-				found.push_back(entry.path());
-		std::sort(found.begin(), found.end());
-		return found;
 	}
 
 	Place place_;

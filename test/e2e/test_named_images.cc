@@ -24,15 +24,6 @@ public:
 	}
 	std::string key() const { return place / "op.key"; }
 	std::string open_key() const { return place / "op.pub"; }
-	std::vector<std::string> members() const
-	{
-		std::vector<std::string> found;
-		for (const auto &entry : fs::directory_iterator(place.path()))
-			if (entry.path().extension() == ".ckpt")
-				found.push_back(entry.path());
-		std::sort(found.begin(), found.end());
-		return found;
-	}
 	// An image of a checkpoint that went on has a copy of the disk for itself.
 	bool has_own_disk(const std::string &member) const
 	{
@@ -44,7 +35,7 @@ public:
 	std::string newest(bool own_disk) const
 	{
 		std::string last = place / "none.ckpt";
-		for (const std::string &member : members())
+		for (const std::string &member : place.images())
 			if (has_own_disk(member) == own_disk)
 				last = member;
 		return last;
@@ -66,7 +57,7 @@ public:
 	}
 	void all_whole()
 	{
-		for (const std::string &member : members()) {
+		for (const std::string &member : place.images()) {
 			const Outcome o = place.tool({"verify", "-q", "--key", key(), member});
 			INFO(member << ": " << o.err);
 			CHECK(o.status == 0);

@@ -20,7 +20,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr uid_t kVictim = 65534, kOther = 65533;
-const char kTicks[] = "echo ready; while :; do echo tick; sleep 0.05; done";
 const char kPrecious[] = "what the victim must not lose";
 
 enum class Plant { file, link, hard_link, fifo, folder };

@@ -38,7 +38,7 @@ void runs_on(const Place &place, Process &child)
 	CHECK(await([&] { return contents(place / "log").size() > seen + 10; }));
 }
 
-const char kTicks[] = "head -c 24000000 /dev/urandom >/tmp/data; echo ready; while :; do echo tick; sleep 0.05; done";
+const std::string kDataAndTicks = std::string("head -c 24000000 /dev/urandom >/tmp/data; ") + kTicks;
 
 struct Link {
 	int in, out;
@@ -85,7 +85,7 @@ TEST_CASE("a reader of an image that dies in the middle: the vkernel runs on, an
 {
 	Place place;
 	Link link;
-	Child child = to_descriptor(place, link.out, kTicks);
+	Child child = to_descriptor(place, link.out, kDataAndTicks);
 	child->signal(VKCKPT_SIGCKPT);
 	const std::string half = place / "half.ckpt";
 	std::string bytes(4 << 20, '\0');
@@ -111,7 +111,7 @@ TEST_CASE("a reader of an image that stops: the request can be cancelled, and th
 {
 	Place place;
 	Link link;
-	Child child = to_descriptor(place, link.out, kTicks);
+	Child child = to_descriptor(place, link.out, kDataAndTicks);
 	Process tool({.words = {tool_path(), "suspend", "vk"}, .folder = place.path()});
 	REQUIRE(take_some(link.in, 1 << 20) >= 1 << 20);	// and no more
 	pause_ms(200);

@@ -12,19 +12,12 @@ n=0
 while [ $n -lt "$cycles" ]; do
 	n=$((n + 1))
 	uml_suspend surv
-	cat "$work/surv.log" >>"$work/all.log" && : >"$work/surv.log"
+	uml_keep_log surv
 	uml_thaw surv
 	uml_until surv '^STATE' 60 || { cat "$work/surv.log"; exit 1; }
 	uml_until_armed surv
 	sleep "0.$((n % 7 + 1))"
 done
-touch "$work/host/stop"
-uml_end surv
-cat "$work/surv.log" >>"$work/all.log"
-last=$(grep -a '^LAST' "$work/all.log")
-echo "$last"
-echo "$last" | grep -q ' errors=0 stuck=0 '
-echo "$last" | grep -q ', 0 bad'
-uml_silent "$work/all.log"
+uml_survived surv
 e2fsck -f -n "$work/disk.img"
 echo "note: $cycles cycles, $(grep -a -c '^STATE' "$work/all.log") looks"

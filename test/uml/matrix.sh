@@ -3,7 +3,7 @@
 set -eu
 . vkernel-hooks/uml/lib.sh
 lazily=1
-[ -c /dev/userfaultfd ] || [ "$(id -u)" = 0 ] || [ "$(cat /proc/sys/vm/unprivileged_userfaultfd)" = 1 ] || {
+uml_has_userfaultfd || {
 	echo "note: this host gives this user no userfaultfd: all thaws are eager"; lazily=; }
 uml_work
 trap uml_clean EXIT
@@ -21,7 +21,7 @@ thaw_as() {
 	[ -z "$reader" ] || mv "$work/piped" "$work/surv.vkckpt"
 	reader=
 	legs=$((legs + 1))
-	cat "$work/surv.log" >>"$work/all.log" && : >"$work/surv.log"
+	uml_keep_log surv
 	image=$(ls "$work"/surv.vkckpt "$work"/surv.vkckpt.*.ckpt 2>/dev/null | sort | tail -n 1)
 	parent=$(ls "$work"/surv.vkckpt.*.ckpt 2>/dev/null | sort | tail -n 2 | head -n 1)
 	"$vkckpt" info --json "$image" >"$work/info"
@@ -56,14 +56,7 @@ for chain in "" vkckpt.chain=10; do
 	done
 done
 thaw_as eager 0 lz4:2 file
-touch "$work/host/stop"
-uml_end surv
-cat "$work/surv.log" >>"$work/all.log"
-last=$(grep -a '^LAST' "$work/all.log")
-echo "$last"
-echo "$last" | grep -q ' errors=0 stuck=0 '
-echo "$last" | grep -q ', 0 bad'
-uml_silent "$work/all.log"
+uml_survived surv
 
 # what is no value is refused at a thaw, and said at a boot
 for bad in vkckpt.codec=zstd vkckpt.workers=100 vkckpt.workers= vkckpt.workers=-1 vkckpt.chain=1 vkckpt.name=x vkckpt.codec; do

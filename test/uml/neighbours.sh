@@ -1,11 +1,8 @@
 # A guest that comes back where its neighbour's address belongs to another Ethernet address, and that speaks first: it does not go on talking to the
 # old one, however sure it was of it.
 set -eu
-if [ "${1:-}" != inside ]; then
-	[ "$(id -u)" = 0 ] && [ -c /dev/net/tun ] && unshare -n true 2>/dev/null || { echo "needs root, network namespaces and /dev/net/tun"; exit 77; }
-	exec unshare -n sh "$0" inside
-fi
 . vkernel-hooks/uml/lib.sh
+uml_own_network "$@"
 uml_work
 trap uml_clean EXIT
 ip link set lo up

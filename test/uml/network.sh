@@ -1,11 +1,8 @@
 # The guest behind a tap device of a network namespace of its own: one TCP connection from outside lives over suspends, also when the guest
 # comes back on a tap of another name. Redis (every write acknowledged is there) and PostgreSQL under the same.
 set -eu
-if [ "${1:-}" != inside ]; then
-	[ "$(id -u)" = 0 ] && [ -c /dev/net/tun ] && unshare -n true 2>/dev/null || { echo "needs root, network namespaces and /dev/net/tun"; exit 77; }
-	exec unshare -n sh "$0" inside
-fi
 . vkernel-hooks/uml/lib.sh
+uml_own_network "$@"
 uml_work
 trap uml_clean EXIT
 cycles=${CYCLES:-10}

@@ -2,11 +2,8 @@
 # kernel gives it), with one TCP connection over each that lives through two thaws, and neighbours that are told where the addresses are.
 # An interface that the guest has not brought up, and one that is not there at a thaw.
 set -eu
-if [ "${1:-}" != inside ]; then
-	[ "$(id -u)" = 0 ] && [ -c /dev/net/tun ] && unshare -n true 2>/dev/null || { echo "needs root, network namespaces and /dev/net/tun"; exit 77; }
-	exec unshare -n sh "$0" inside
-fi
 . vkernel-hooks/uml/lib.sh
+uml_own_network "$@"
 uml_work
 trap uml_clean EXIT
 ip link set lo up

@@ -72,6 +72,27 @@ uml_end() {
 	wait "$pid" || rc=$?
 	[ $rc -eq 0 ] || { echo "$1 ended with status $rc" >&2; return 1; }
 }
+# uml_keep_log NAME: its console's log goes to the end of $work/all.log and begins anew.
+uml_keep_log() { cat "$work/$1.log" >>"$work/all.log" && : >"$work/$1.log"; }
+# uml_survived NAME: ends the survivor (test/uml/guests/survive.sh) there and judges all that it has said.
+uml_survived() {
+	touch "$work/host/stop"
+	uml_end "$1"
+	uml_keep_log "$1"
+	last=$(grep -a '^LAST' "$work/all.log")
+	echo "$last"
+	echo "$last" | grep -q ' errors=0 stuck=0 '
+	echo "$last" | grep -q ', 0 bad'
+	uml_silent "$work/all.log"
+}
+# Whether a thaw can be lazy here.
+uml_has_userfaultfd() { [ -c /dev/userfaultfd ] || [ "$(id -u)" = 0 ] || [ "$(cat /proc/sys/vm/unprivileged_userfaultfd)" = 1 ]; }
+# uml_own_network "$@": begins the script again in a network namespace of its own, or skips it.
+uml_own_network() {
+	[ "${1:-}" != inside ] || return 0
+	[ "$(id -u)" = 0 ] && [ -c /dev/net/tun ] && unshare -n true 2>/dev/null || { echo "needs root, network namespaces and /dev/net/tun"; exit 77; }
+	exec unshare -n sh "$0" inside
+}
 uml_clean() {
 	set +e
 	for p in $pids; do kill -9 "$p" 2>/dev/null; done

@@ -1,5 +1,7 @@
 /* tapfd INTERFACE FD COMMAND...: runs the command with a socket as descriptor FD whose packets are those of a tap interface of the host, as a
- * service that hands out network devices would. A process of its own copies between the two, and ends with the command. */
+ * service that hands out network devices would. A process of its own copies between the two, and ends with the command; that of the command
+ * before may take a moment to end, and keeps the interface until then. */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
@@ -12,6 +14,16 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+static int attached(int tap, struct ifreq *r)
+{
+	for (int tenths = 300; ioctl(tap, TUNSETIFF, r); tenths--) {
+		if (errno != EBUSY || tenths == 0)
+			return 0;
+		usleep(100000);
+	}
+	return 1;
+}
 
 static void relay(int tap, int packets)
 {
@@ -37,7 +49,7 @@ int main(int argc, char **argv)
 	memset(&r, 0, sizeof r);
 	r.ifr_flags = IFF_TAP | IFF_NO_PI;
 	snprintf(r.ifr_name, IFNAMSIZ, "%s", argv[1]);
-	if (tap < 0 || ioctl(tap, TUNSETIFF, &r) || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s)) {
+	if (tap < 0 || !attached(tap, &r) || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s)) {
 		perror(argv[1]);
 		return 1;
 	}
