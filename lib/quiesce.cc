@@ -349,11 +349,11 @@ Status why_not_quiet(struct vkckpt &ck, bool stopped)
 
 uint32_t request_action(const struct vkckpt &ck)
 {
-	uint32_t action = ck.request & 0xff;
+	uint32_t action = ck.request.load() & 0xff;
 	return action == VKCKPT_ACTION_CONFIGURED ? ck.config.on_ckpt : action;
 }
 
-uint32_t request_flags(const struct vkckpt &ck) { return ck.request >> 8 & 0xff; }
+uint32_t request_flags(const struct vkckpt &ck) { return ck.request.load() >> 8 & 0xff; }
 
 Stage stage_of(const struct vkckpt &ck) { return (Stage)ck.stage.load(); }
 void set_stage(struct vkckpt &ck, Stage stage) { ck.stage.store((uint32_t)stage); }
@@ -394,12 +394,12 @@ int capture_directly(struct vkckpt &ck, unsigned vcpu, uint32_t action, const st
 		return report(fail(EBUSY, VKCKPT_R_BUSY, "capture"), err);
 	}
 	if (own) {
-		ck.request = VKCKPT_REQUEST(action, 0, 0);
+		ck.request.store(VKCKPT_REQUEST(action, 0, 0));
 		ck.serial.fetch_add(1);
 		ck.run.requested(action, 0);
 	}
 	if (action != VKCKPT_ACTION_CONFIGURED)
-		ck.request = (ck.request & ~0xffull) | action;
+		ck.request.store((ck.request.load() & ~0xffull) | action);
 	ck.direct = true;
 	ck.noticed = false;
 	ck.devices_stopped = 0;

@@ -33,12 +33,16 @@ void on_signal(int signal, siginfo_t *info, void *)
 		obey(*ck, signal, info);
 }
 
+// Two threads may take the signals of a request and of its cancellation, the second one first: an id is remembered, for a request yet to come.
 void cancel_request(struct vkckpt &ck, uint64_t id)
 {
 	uint64_t serial = ck.serial.load();
-	if (!ck.claimed.load() || (id != 0 && id != ck.request >> 16))
+	if (id != 0)
+		ck.cancelled_id.store(id);
+	if (!ck.claimed.load())
 		return;
-	ck.cancelled.store(serial);
+	if (id == 0)
+		ck.cancelled.store(serial);
 	// Those who wait in the park look at it when the word changes.
 	ck.park_word.fetch_add(1u << 12);
 	sys_futex_wake(&ck.park_word.value_, 1 << 30);
@@ -82,7 +86,7 @@ int latch_request(struct vkckpt &ck, uint64_t request)
 		ck.run.refuse(request >> 16);
 		return action > VKCKPT_ACTION_CANCEL ? -EINVAL : -EBUSY;
 	}
-	ck.request = request;
+	ck.request.store(request);
 	ck.serial.fetch_add(1);
 	ck.run.requested(request_action(ck), request >> 16);
 	if (!ck.config.quiesces_itself)		// before a vCPU can be done with it
@@ -94,7 +98,11 @@ int latch_request(struct vkckpt &ck, uint64_t request)
 	return 0;
 }
 
-bool request_cancelled(const struct vkckpt &ck) { return ck.cancelled.load() == ck.serial.load(); }
+bool request_cancelled(const struct vkckpt &ck)
+{
+	uint64_t id = ck.request.load() >> 16;
+	return ck.cancelled.load() == ck.serial.load() || (id != 0 && ck.cancelled_id.load() == id);
+}
 
 void hear_requests(struct vkckpt &ck)
 {

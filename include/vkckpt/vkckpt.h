@@ -306,7 +306,8 @@ void vkckpt_disarm(struct vkckpt *);
 /*
  * Asks for a checkpoint, as if SIGCKPT had come with this si_value. request: VKCKPT_REQUEST(action, flags, id); action
  * CANCEL ends the request that is being served, if its id is the given one or the given one is 0, at its next step before
- * the commit. Latches and calls hook kick.
+ * the commit; an id is remembered until the next one, for a request that comes after its cancellation. Latches and calls
+ * hook kick.
  * 0, or -errno: EBUSY another is being served, EINVAL no such action. Safety: MT-Safe, AS-Safe, does not block. Since
  * 0.1.
  */

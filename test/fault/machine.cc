@@ -164,7 +164,7 @@ void Machine::disarm()
 int Machine::capture(uint32_t action, const char *image)
 {
 	// What vkckpt_safe_point does up to the park is about vCPUs and devices, not about files.
-	ck_->request = VKCKPT_REQUEST(action, 0, 0);
+	ck_->request.store(VKCKPT_REQUEST(action, 0, 0));
 	ck_->serial.fetch_add(1);
 	strcpy(ck_->image_path, image);
 	memset(reinterpret_cast<void *>(kRam), 0, kRamBytes);

@@ -144,6 +144,23 @@ TEST_CASE("a second request is refused and the first is served")
 	CHECK(v.last_resumed.reason == 0);
 }
 
+TEST_CASE("a cancel that comes before its request ends that request and no other")
+{
+	Vkernel v;
+	v.add_device("a").polls = 2;
+	REQUIRE(v.arm() == 0);
+	CHECK(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_CANCEL, 0, 5)) == 0);
+	CHECK(vkckpt_safe_point(v.ck, 0) == VKCKPT_NOTHING);
+	REQUIRE(v.request(VKCKPT_ACTION_CONTINUE, 4) == VKCKPT_RESUMED);
+	CHECK(v.last_resumed.reason == 0);
+	REQUIRE(v.request(VKCKPT_ACTION_EXIT, 5) == VKCKPT_RESUMED);
+	CHECK(v.last_resumed.reason == VKCKPT_R_CANCELLED);
+	CHECK(v.entry().done_id == 5);
+	REQUIRE(v.request(VKCKPT_ACTION_CONTINUE, 0) == VKCKPT_RESUMED);	// without an id it is nobody's
+	CHECK(v.last_resumed.reason == 0);
+	CHECK(v.request(VKCKPT_ACTION_EXIT, 6) == VKCKPT_EXIT);
+}
+
 TEST_CASE("a cancel while devices drain undoes them")
 {
 	Vkernel v;
@@ -430,6 +447,24 @@ TEST_CASE("random requests and cancels against many vCPUs: each request ends, no
 	}
 	CHECK(t.wait_done(asked));
 	CHECK(v.entry().done_count == asked);
+}
+
+TEST_CASE("a request and its cancellation on two threads, in whichever order: each ends once, and the cancelled one is not committed")
+{
+	Vkernel v;
+	v.add_device("a").polls = 2;
+	REQUIRE(v.arm() == 0);
+	for (uint64_t id = 1; id <= 300; id++) {
+		std::thread cancel([&] { vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_CANCEL, 0, id)); });
+		const int taken = vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_EXIT, 0, id));
+		cancel.join();
+		REQUIRE(taken == 0);
+		REQUIRE(v.run() == VKCKPT_RESUMED);
+		REQUIRE(v.entry().done_id == id);
+		REQUIRE(v.entry().done_count == id);
+		REQUIRE(v.last_resumed.reason == VKCKPT_R_CANCELLED);
+	}
+	CHECK_FALSE(exists(v.image));
 }
 
 TEST_CASE("a vkernel that is quiet by itself calls capture alone")
