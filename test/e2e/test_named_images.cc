@@ -252,6 +252,61 @@ TEST_CASE("a sealed chain, refused by the host at every named point: done, or th
 	CHECK(refused > 55);
 }
 
+TEST_CASE("keygen, killed or refused at every named point: no public key without its secret one, and none is half", "[crash]")
+{
+	ChainStage s;
+	const std::vector<std::string> words = {"keygen", "-q", s.place / "new"};
+	const std::string secret = s.place / "new.key", open = s.place / "new.pub";
+	auto begin = [&] {
+		fs::remove(secret);
+		fs::remove(open);
+		s.look();
+	};
+	{	// an image to try pairs with
+		Child vk = s.boot({});
+		need(s.goes_on(*vk) && suspend(*vk).empty(), "no image");
+	}
+	const std::string plain = contents(s.image);
+	auto seal = [&] {
+		write_file(s.image, plain);
+		return s.place.tool({"seal", "-q", "--seal-to", open, s.image});
+	};
+	begin();
+	REQUIRE(s.command(words)->end().status == 0);
+	const Points points = s.passed();
+	REQUIRE(points.size() >= 5);
+	unsigned pairs = 0, halves = 0, refused = 0;
+	for (const auto &[point, count] : points)
+		for (unsigned time = 1; time <= count; time++) {
+			INFO("keygen at " << point << ", time " << time);
+			begin();
+			s.arm(point, time, crash::kKill);
+			REQUIRE(s.command(words)->end().status == 128 + SIGKILL);
+			s.look();
+			if (fs::exists(open) && seal().status == 0) {
+				CHECK(s.place.tool({"verify", "-q", "--key", secret, s.image}).status == 0);
+				pairs++;
+			} else if (fs::exists(secret)) {	// in the way by its name, and nobody can have sealed to it
+				const Outcome again = s.command(words)->end();
+				INFO(again.err);
+				CHECK(again.status == 1);
+				CHECK(has(again.err, "is there already"));
+				halves++;
+			}
+			begin();
+			s.arm(point, time, crash::kError, ENOSPC);
+			const Outcome o = s.command(words)->end();
+			INFO(o.err);
+			CHECK((o.status == 0 || (o.status == 1 && has(o.err, "("))));
+			CHECK(fs::exists(open) == (o.status == 0));
+			CHECK(fs::exists(secret) == (o.status == 0));
+			refused += o.status == 1;
+		}
+	CHECK(pairs > 0);
+	CHECK(halves > 2);
+	CHECK(refused > 5);
+}
+
 TEST_CASE("seal, unseal and sign, killed, refused or stopped at every named point: the old file or the new one, whole", "[crash]")
 {
 	Commands c;

@@ -137,6 +137,7 @@ void object_of(const char *path, const char **base, const char **end)
 				file.length -= Word(e.tail).length;
 			}
 		*base = file.ends_in(Word(".sig")) ? "signature" : file.has(".ckpt.") && !file.ends_in(Word(".ckpt")) ? "frozen" : file.ends_in(Word(".clone")) ? "clone" :
+		    file.ends_in(Word(".key")) || file.ends_in(Word(".pub")) ? "key" :
 		    file.ends_in(Word(".ckpt")) ? "image" : "disk";
 		// A sidecar of a disk goes without the disk.
 		if (__builtin_strcmp(*base, "disk") == 0 && (*end)[0] == '.' && (*end)[1] == 's') {

@@ -63,6 +63,9 @@ int make_leaves(int fd, const char *path, Leaves *out, struct vkckpt_error *err)
 int read_signature(const char *path, const uint8_t *signer, Leaves *out);
 void leaf_digest(const void *bytes, size_t count, uint8_t *digest);
 
+// The name of a new file is on the disk. False: errno; true on a file system that cannot tell.
+bool sync_folder(const char *path);
+
 }  // namespace vksodium
 
 // In memory of sodium_malloc: guarded, locked, left out of core files.

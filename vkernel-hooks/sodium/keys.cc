@@ -125,7 +125,7 @@ int write_key(const char *file, KeyKind kind, const uint8_t *key, const char *co
 	if (fd < 0)
 		r = refuse(err, errno, VKCKPT_R_KEY_FILE, file, "%s", errno == EEXIST ? "is there already; name another, keys are never replaced" :
 		    strerror(errno));
-	else if (write(fd, text, static_cast<size_t>(length)) != length || fsync(fd) < 0) {
+	else if (write(fd, text, static_cast<size_t>(length)) != length || fsync(fd) < 0 || !sync_folder(file)) {
 		r = refuse(err, errno ? errno : ENOSPC, VKCKPT_R_KEY_FILE, file, "%s", strerror(errno ? errno : ENOSPC));
 		unlink(file);
 	}

@@ -88,6 +88,21 @@ int read_parts(int fd, Signature *s, uint8_t **leaves)
 
 }  // namespace
 
+bool sync_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[VKCKPT_MAX_PATH + 16] = ".";
+	if (slash)
+		snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : int(slash - path), path);
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool synced = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
+	int code = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = code;
+	return synced;
+}
+
 void leaf_digest(const void *bytes, size_t count, uint8_t *digest)
 {
 	static_assert(crypto_generichash_blake2b_BYTES == VKCKPT_LEAF_DIGEST);
@@ -182,19 +197,6 @@ int open_part(const char *part, struct vkckpt_error *err)
 	    errno == ENOSPC || errno == EDQUOT ? VKCKPT_R_NO_SPACE : errno == ENOENT || errno == ENOTDIR ? VKCKPT_R_NOT_FOUND : VKCKPT_R_SYSTEM;
 	return refuse(err, errno, reason, part, "%s", busy ? "another is signing" : errno == ELOOP ? "a symbolic link, which is not followed" :
 	    strerror(errno));
-}
-
-bool sync_folder(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char folder[VKCKPT_MAX_PATH + 16] = ".";
-	if (slash)
-		snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : int(slash - path), path);
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool synced = fd >= 0 && fsync(fd) == 0;
-	if (fd >= 0)
-		close(fd);
-	return synced;
 }
 
 // Whole or not at all, on the disk when it returns 0.
