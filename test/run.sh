@@ -1,11 +1,11 @@
 #!/bin/sh
 # test/run.sh [SUITE...]: runs the tests that `make test` built and adds up what passed, failed and was skipped.
-# Suites: unit fault fuzz abi vmspace man e2e user (e2e once more as an ordinary user, when this is root; without the deaths at
+# Suites: unit fault fuzz abi shell vmspace man e2e user (e2e once more as an ordinary user, when this is root; without the deaths at
 # named points, in which a user has no part).
 set -u
 cd "$(dirname "$0")/.." || exit 1
 B=build
-[ $# -gt 0 ] || set -- unit fault fuzz abi vmspace man e2e user
+[ $# -gt 0 ] || set -- unit fault fuzz abi shell vmspace man e2e user
 results=$(mktemp) || exit 1
 log=$(mktemp) || exit 1
 failed=$(mktemp) || exit 1
@@ -64,6 +64,7 @@ for suite in "$@"; do
 	case $suite in
 	fuzz) one fuzz $B/test/fuzz/run test/fuzz/corpus ;;
 	abi) for t in test/abi/*.sh; do one "$t" sh "$t"; done ;;
+	shell) one shell sh test/shell.sh ;;
 	man) one man mandoc -Tlint -Wwarning man/*.[1-8]; one man-examples sh test/man_examples.sh ;;
 	user) as_user ;;
 	*) catch $B/test/"$suite"/run ;;

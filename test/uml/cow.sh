@@ -55,7 +55,8 @@ kill -9 "$pid"
 wait "$pid" || true
 
 # the frozen pair: goes on from its own moment, on its own file
-chmod 644 "$work/back.img" && touch -d '+1 day' "$work/back.img"
+chmod 644 "$work/back.img"
+touch -d '+1 day' "$work/back.img"
 if "$linux" thaw="$work/first.vkckpt" >"$work/out" 2>&1 </dev/null; then exit 1; fi
 grep 'backing file.*written to.*DISK_CHANGED' "$work/out"
 touch -d "@$("$vkckpt" info "$work/first.vkckpt" | grep -o 'backing_mtime=[0-9]*' | cut -d= -f2)" "$work/back.img"

@@ -77,8 +77,8 @@ n=0 full= refused=0
 while :; do
 	n=$((n + 1))
 	arm_step enospc $n
-	suspended=0
-	"$vkckpt" suspend one >"$work/out" 2>&1 && suspended=1
+	suspended=1
+	"$vkckpt" suspend one >"$work/out" 2>&1 || suspended=0
 	met_step
 	echo "ENOSPC at $step: $([ $suspended = 1 ] && echo suspended || cat "$work/out")"
 	if [ $suspended = 1 ]; then
@@ -145,7 +145,8 @@ while :; do
 	[ "$step" != none ] || break
 	[ $n -lt 60 ]
 done
-[ $thawed -ge 3 ] && [ $booted -ge 8 ]
+[ $thawed -ge 3 ] || { echo "only $thawed deaths left an image"; exit 1; }
+[ $booted -ge 8 ] || { echo "only $booted deaths came before the image"; exit 1; }
 echo "note: killed at $((n - 1)) steps, $thawed thawed, $booted booted"
 kill -9 "$pid"; wait "$pid" || true
 
@@ -202,9 +203,10 @@ for phase in ask hang; do
 	kill -0 "$pid"
 	kill -9 "$pid"
 	wait "$pid" || true
-	wait $asker && exit 1
+	if wait $asker; then echo "a guest that was killed was suspended, they say"; exit 1; fi
 	cat "$work/out"
-	[ ! -e "$work/one.vkckpt" ] && [ -z "$(leftovers)" ]
+	[ ! -e "$work/one.vkckpt" ] || { echo "killed in phase $phase, and there is an image"; exit 1; }
+	[ -z "$(leftovers)" ] || { echo "killed in phase $phase, it left $(leftovers)"; exit 1; }
 done
 boot plain
 kill -9 "$pid"; wait "$pid" || true

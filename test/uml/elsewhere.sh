@@ -21,7 +21,8 @@ GUEST
 chmod +x "$work/host/run.sh"
 user=
 if [ "$(id -u)" = 0 ]; then
-	chown -R nobody "$work" && chmod 755 "$work"
+	chown -R nobody "$work"
+	chmod 755 "$work"
 	user="setpriv --reuid=nobody --regid=$(id -g nobody) --clear-groups --inh-caps=-all"
 	cp "$linux" "$vkckpt" "$work/"
 	linux=$work/linux vkckpt=$work/vkckpt

@@ -12,9 +12,12 @@ fi
 . vkernel-hooks/uml/lib.sh
 uml_work
 trap uml_clean EXIT
-mkdir "$work/dev" && mount -t tmpfs -o mode=755 none "$work/dev"
+mkdir "$work/dev"
+mount -t tmpfs -o mode=755 none "$work/dev"
 for i in null zero full random urandom tty; do cp -a "/dev/$i" "$work/dev/"; done
-mkdir "$work/dev/pts" "$work/dev/shm" && mount -t devpts -o newinstance,ptmxmode=666 none "$work/dev/pts" && mount -t tmpfs none "$work/dev/shm"
+mkdir "$work/dev/pts" "$work/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=666 none "$work/dev/pts"
+mount -t tmpfs none "$work/dev/shm"
 ln -s /proc/self/fd "$work/dev/fd"
 for i in ptmx ptyp0 ptyp1; do mknod -m 666 "$work/dev/$i" c 5 2 || { echo "no node of the pty multiplexer can be made here"; exit 77; }; done
 touch "$work/dev/ttyp0" "$work/dev/ttyp1"

@@ -37,7 +37,7 @@ refused() {	# PATTERN
 	lines=$(grep -a -c TICK "$work/$name.log")
 	i=0
 	until [ "$(grep -a -c TICK "$work/$name.log")" -gt "$lines" ]; do i=$((i + 1)); [ $i -lt 300 ]; sleep 0.1; done
-	[ ! -e "$work/$name.vkckpt" ] && [ ! -e "$work/$name.vkckpt.part" ]
+	for file in "$work/$name.vkckpt" "$work/$name.vkckpt.part"; do [ ! -e "$file" ] || { echo "refused, and there is $file"; exit 1; }; done
 }
 calls=0
 mconsole() {

@@ -5,7 +5,8 @@ set -eu
 uml_work
 trap uml_clean EXIT
 uml_disk
-mkdir "$work/a" && mv "$work/disk.img" "$work/a/"
+mkdir "$work/a"
+mv "$work/disk.img" "$work/a/"
 printf '#!/bin/sh\ni=0\nwhile sleep 0.2; do i=$((i + 1)); echo "TICK $i"; echo $i >/root/tick; done\n' >"$work/host/run.sh"
 chmod +x "$work/host/run.sh"
 refused() {	# PATTERN COMMAND...: it fails and says so
@@ -69,9 +70,11 @@ cp "$work/two.vkckpt" "$work/again.vkckpt"
 uml_thaw two
 uml_until two TICK 30
 refused 'BUSY\|DISK_IN_USE' "$linux" thaw="$work/again.vkckpt"
-mv "$work/home" "$work/home2" && mkdir "$work/home"	# not the umid but the fence
+mv "$work/home" "$work/home2"
+mkdir "$work/home"	# not the umid but the fence
 refused DISK_IN_USE "$linux" thaw="$work/again.vkckpt"
-rmdir "$work/home" && mv "$work/home2" "$work/home"
+rmdir "$work/home"
+mv "$work/home2" "$work/home"
 uml_until_armed two
 : >"$work/two.log"
 uml_until two TICK 10

@@ -11,7 +11,7 @@ ip tuntap add tap0 mode tap
 ip tuntap add tapfd mode tap
 ip tuntap add down0 mode tap
 ip link add veth0 type veth peer name veth1
-for i in tap0:1 veth0:2 tapfd:3; do ip addr add "10.9.${i#*:}.1/24" dev "${i%:*}" && ip link set "${i%:*}" up; done
+for i in tap0:1 veth0:2 tapfd:3; do ip addr add "10.9.${i#*:}.1/24" dev "${i%:*}"; ip link set "${i%:*}" up; done
 ip link set veth1 up
 uml_disk
 cat >"$work/host/run.sh" <<'GUEST'

@@ -48,8 +48,10 @@ finish() {
 }
 if [ -f "$cache/uml-$key/linux" ]; then
 	say "unchanged since a build before: taken from the cache"
-	cp -f "$cache/uml-$key/linux" $out/linux.new && mv -f $out/linux.new $out/linux
-	rm -rf $out/modules && cp -R "$cache/uml-$key/modules" $out/modules
+	cp -f "$cache/uml-$key/linux" $out/linux.new
+	mv -f $out/linux.new $out/linux
+	rm -rf $out/modules
+	cp -R "$cache/uml-$key/modules" $out/modules
 	finish
 fi
 need $package gcc make flex bison bc libelf-dev libssl-dev xz-utils patch rsync file
@@ -129,17 +131,20 @@ if [ ! -f $src/$kbuild/.config ] || ! cmp -s $out/config $src/.vkckpt/$kbuild.co
 fi
 say "compiling (a first time takes minutes; $out/build.log)"
 run -j"${JOBS:-$(nproc)}" linux modules
-cp -f $src/$kbuild/linux $out/linux.new && mv -f $out/linux.new $out/linux
-rm -rf $out/modules && mkdir $out/modules
+cp -f $src/$kbuild/linux $out/linux.new
+mv -f $out/linux.new $out/linux
+rm -rf $out/modules
+mkdir $out/modules
 find $src/$kbuild -name '*.ko' -exec cp {} $out/modules/ \;
 
 # --- keep
 new=$(mktemp -d "$cache/new.XXXXXX")
-cp $out/linux "$new/linux" && cp -R $out/modules "$new/modules" && chmod 755 "$new"
-rm -rf "$cache/uml-$key" && mv "$new" "$cache/uml-$key"
+cp $out/linux "$new/linux" && cp -R $out/modules "$new/modules" && chmod 755 "$new" && rm -rf "$cache/uml-$key" && mv "$new" "$cache/uml-$key" ||
+	say "note: the kernel could not be kept in $cache"
 if [ -z "$variant" ] && [ ! -d "$cache/uml-tree-$base_key" ]; then
 	rm -rf "$cache"/uml-tree-*
-	cp -a --reflink=auto $src "$cache/new-tree.$$" && mv "$cache/new-tree.$$" "$cache/uml-tree-$base_key"
+	cp -a --reflink=auto $src "$cache/new-tree.$$" && mv "$cache/new-tree.$$" "$cache/uml-tree-$base_key" ||
+		{ rm -rf "$cache/new-tree.$$"; say "note: the tree could not be kept in $cache"; }
 fi
 ls -td "$cache"/uml-[0-9a-f]* | tail -n +9 | while read -r old; do rm -rf "$old"; done
 finish

@@ -25,7 +25,7 @@ compiled=$(grep -c '^  *CC  ' build/uml/build.log || true)
 [ -x build/uml/linux ]
 # a patch that does not fit ends the build and names itself
 sed -i 's/valid = um_suspend_valid/valid = um_suspend_other/' vkernel-hooks/uml/patches/0010-um-vkckpt.patch
-! cmp -s vkernel-hooks/uml/patches/0010-um-vkckpt.patch "$OLDPWD/vkernel-hooks/uml/patches/0010-um-vkckpt.patch"
+if cmp -s vkernel-hooks/uml/patches/0010-um-vkckpt.patch "$OLDPWD/vkernel-hooks/uml/patches/0010-um-vkckpt.patch"; then echo "the patch is as it was"; exit 1; fi
 if sh vkernel-hooks/uml/build.sh >"$work/out" 2>&1; then echo "a patch that does not fit was applied"; exit 1; fi
 grep '0010-um-vkckpt.patch does not fit' "$work/out"
 echo "note: $compiled files compiled for another line of glue"

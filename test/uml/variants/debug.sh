@@ -23,7 +23,8 @@ dmesg | sed 's/^/DMESG /'
 echo "END of the log"
 GUEST
 chmod +x "$work/host/run.sh"
-truncate -s 64M "$work/disk2.img" && mkfs.ext4 -q -F "$work/disk2.img"
+truncate -s 64M "$work/disk2.img"
+mkfs.ext4 -q -F "$work/disk2.img"
 mem=512M uml_boot debug ubd0="$work/disk.img" ubd1="$work/cow.img,$work/disk2.img" ssl0=pts loglevel=7 vkhost="$work/host" vkrun=/run/host/run.sh
 uml_until debug '^STATE SURV' 180
 n=0
