@@ -91,6 +91,7 @@ void side_by_side(Report &r, const Setting &s, const Extent &extent)
 		two.options = {"--workers", "2"};
 		stored.options = {"--codec", "raw"};
 		ours(r, stored, "ours, raw");
+		r.add("Thaw, eager", "ours, raw", thaw(s));
 		ours(r, one, "ours, lz4, 1 worker");
 		ours(r, two, "ours, lz4, 2 workers");
 		ours(r, s, "ours, lz4");

@@ -1,6 +1,7 @@
 #!/bin/sh
-# test/bench/uml.sh OUT RUNS MEM...: a User Mode Linux guest with so much RAM and always the same in it, suspended and thawed; each line of
-# OUT is MEM, a phase and its nanoseconds, separated by tabs. All sizes take turns. What a thaw took stands in the next image's statistics.
+# test/bench/uml.sh OUT RUNS MEM...: a User Mode Linux guest with so much RAM and always the same in it, suspended and thawed, eagerly and
+# lazily (where the host gives userfaultfd); each line of OUT is MEM, a phase and its nanoseconds, separated by tabs. All sizes and ways take
+# turns. What a thaw took stands in the next image's statistics.
 set -eu
 out=$1 runs=$2
 shift 2
@@ -17,13 +18,12 @@ GUEST
 chmod +x "$work/host/run.sh"
 : >"$out"
 
-# told FILE WORD...: these numbers of its JSON
-told() {
-	file=$1; shift
-	for word; do
-		printf '%s\t%s\t%s\n' "$size" "$word" "$(sed -n "s/.*\"$word\": \([0-9][0-9]*\).*/\1/p" "$file" | head -n 1)" >>"$out"
-	done
-}
+ways=eager
+! uml_has_userfaultfd || ways="eager lazy"
+
+say() { printf '%s\t%s\t%s\n' "$size" "$1" "$2" >>"$out"; }
+# told WORD: this number of the statistics
+told() { sed -n "s/.*\"$1\": \([0-9][0-9]*\).*/\1/p" "$work/info" | head -n 1; }
 suspend() {
 	uml_suspend "g$size" >/dev/null
 	"$vkckpt" info --json "$work/g$size.vkckpt" >"$work/info"
@@ -38,13 +38,20 @@ for size; do
 done
 while [ "$runs" -gt 0 ]; do
 	runs=$((runs - 1))
-	for size; do
-		uml_thaw "g$size"
-		uml_until_armed "g$size"
-		"$vkckpt" status --json "g$size" >"$work/status"
-		began=$(sed -n 's/.*"began_ns": \([0-9]*\).*/\1/p' "$work/status") ready=$(sed -n 's/.*"ready_ns": \([0-9]*\).*/\1/p' "$work/status")
-		printf '%s\tready_ns\t%s\n' "$size" $((ready - began)) >>"$out"
-		suspend
-		told "$work/info" thaw_load_ns thaw_vmspaces_ns thaw_devices_ns thaw_tasks_ns freeze_ns devices_ns walk_ns write_ns
+	for way in $ways; do
+		for size; do
+			if [ $way = lazy ]; then uml_thaw "g$size" thaw.lazy=required; else uml_thaw "g$size"; fi
+			uml_until_armed "g$size"
+			"$vkckpt" wait "g$size" >/dev/null
+			suspend
+			all=0
+			for phase in load vmspaces devices tasks; do
+				ns=$(told thaw_${phase}_ns)
+				say "$way.$phase" "$ns"
+				all=$((all + ns))
+			done
+			say "$way.all" $all
+			for phase in freeze devices walk write; do say $phase "$(told ${phase}_ns)"; done
+		done
 	done
 done

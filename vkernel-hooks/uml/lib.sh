@@ -64,7 +64,7 @@ uml_suspend() {
 	"$vkckpt" suspend "$1" || return 1
 	rc=0
 	wait "$pid" || rc=$?
-	[ $rc -eq 33 ] || { echo "$1 ended with status $rc, not 33" >&2; return 1; }
+	[ $rc -eq 33 ] || { echo "$1 ended with status $rc, not 33; the end of its console:" >&2; tail -n 40 "$work/$1.log" >&2; return 1; }
 }
 # uml_end NAME: waits for an orderly end.
 uml_end() {

@@ -105,18 +105,33 @@ __uml_setup("vkckpt.", vkckpt_setup_more,
 
 /* ---- what the library asks while everything is quiet: no current, no locks ---- */
 
-/* 1 if the page is in the buddy allocator or in a per-CPU list on its way there */
-static int vk_page_free(unsigned long pfn)
+/* The first page behind this one that need not be free too: pfn itself if it is in use, else the end of its block of the buddy allocator. */
+static unsigned long vk_free_until(unsigned long pfn)
 {
 	int order;
 
 	for (order = 0; order < MAX_ORDER; order++) {
-		struct page *head = pfn_to_page(pfn & ~((1UL << order) - 1));
+		unsigned long first = pfn & ~((1UL << order) - 1);
+		struct page *head = pfn_to_page(first);
 
 		if (PageBuddy(head))
-			return page_private(head) >= order;
+			return page_private(head) >= order ? first + (1UL << page_private(head)) : pfn;
 	}
-	return 0;
+	return pfn;
+}
+
+/* 1 if all that the page holds is struct pages of free memory: nobody looks at them soon */
+static int vk_page_cold(unsigned long pfn)
+{
+	unsigned long first = (unsigned long)__va(pfn << PAGE_SHIFT), begin = (unsigned long)mem_map, at, end, next;
+
+	if (first < begin || first + PAGE_SIZE > begin + max_mapnr * sizeof(struct page))
+		return 0;
+	at = (first - begin) / sizeof(struct page);
+	end = DIV_ROUND_UP(first + PAGE_SIZE - begin, sizeof(struct page));
+	while (at < end && (next = vk_free_until(at)) > at)
+		at = next;
+	return at >= end;
 }
 
 /* enum vkckpt_page_class */
@@ -147,11 +162,11 @@ void um_vkckpt_frames(unsigned long first, unsigned int count, unsigned char *st
 		if (pfn >= max_mapnr) {
 			state[i] = 1;
 			page_class[i] = 6;
-		} else if (vk_page_free(pfn)) {
+		} else if (vk_free_until(pfn) > pfn) {
 			state[i] = 1;
 			page_class[i] = 6;
 		} else {
-			state[i] = 0;
+			state[i] = vk_page_cold(pfn) ? 4 : 0;
 			page_class[i] = vk_page_class(pfn_to_page(pfn));
 		}
 	}
