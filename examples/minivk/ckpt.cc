@@ -286,6 +286,7 @@ int ckpt_thaw(const Options &o)
 	c.vkernel.crypto = seals.write;
 	console_option = o.console_given ? o.console : nullptr;
 	disk_digest_option = o.disk_digest;
+	dry_run_option = o.dry_run;
 	Report report = {o.json};
 	c.refusal = report_refusal;
 	c.refusal_arg = &report;

@@ -20,7 +20,7 @@
 namespace minivk {
 
 const char *console_option = nullptr;
-bool disk_digest_option = false;
+bool disk_digest_option = false, dry_run_option = false;
 
 namespace {
 
@@ -46,13 +46,20 @@ int console_open(void *, const char *, const struct vkckpt_source *source, void 
 	const std::string kind = console_option ? console_option : console_of(source, recorded ? recorded : "stdio");
 	char message[512];
 	*device = nullptr;
-	if (host_console_open(kind.c_str(), message, sizeof message))
+	if (host_console_open(kind.c_str(), dry_run_option ? ConsoleUse::kLook : ConsoleUse::kUse, message, sizeof message))
 		return 0;
 	return vkckpt_error_fill(err, ENODEV, VKCKPT_R_DEVICE_MISSING, "thaw: open", "console", message);
 }
 
 void console_close(void *) { host_console_close(); }
-void console_attach(void *) { host_console_start(); }
+
+// The guest goes on whatever has become of the place since it was looked at.
+void console_attach(void *)
+{
+	char message[512];
+	if (!host_console_start(message, sizeof message))
+		host_log("console: %s", message);
+}
 
 const struct vkckpt_device_class kConsole = {sizeof(struct vkckpt_device_class), "console", 1, console_stop, console_stopped,
     console_undo, console_save, console_open, console_close, console_attach, nullptr, nullptr};

@@ -13,6 +13,7 @@ const struct vkckpt_device *boot_devices(size_t *count);
 const struct vkckpt_device_class *const *device_classes(size_t *count);
 extern const char *console_option;	// --console of a thaw, or null: as recorded
 extern bool disk_digest_option;		// --disk-digest
+extern bool dry_run_option;
 void end_disk();			// an orderly end: the disk's fence says "idle"
 
 // ckpt_notice.cc

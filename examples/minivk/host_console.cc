@@ -27,10 +27,12 @@ int in_fd = -1, out_fd = -1;
 int pty_slave = -1;		// kept open, so that the master sees no end while nobody is attached
 bool polled_in = false, polled_out = false;	// blocking descriptors: ask first
 bool is_socket = false;
-std::string kind, link_path;
+std::string kind, pty_name, link_path;	// the last: made, so to be removed
 termios saved_modes;
 bool modes_saved = false;
 std::atomic<bool> want_read{true}, want_write{false}, input_ended{false};
+
+bool starts(const char *prefix) { return kind.compare(0, strlen(prefix), prefix) == 0; }
 
 void restore_modes()
 {
@@ -89,7 +91,29 @@ void make_raw()
 	}
 }
 
-bool open_pty(const char *link, char *message, size_t bytes)
+// The folder in which a path lies, to be asked about.
+std::string folder_of(const std::string &path)
+{
+	const size_t slash = path.rfind('/');
+	return slash == std::string::npos ? "." : path.substr(0, slash + 1) + ".";
+}
+
+// 0: a name can be made in its folder, which is all that may be known of it before it is made; else an errno.
+int cannot_make(const std::string &path)
+{
+	return faccessat(AT_FDCWD, folder_of(path).c_str(), W_OK | X_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
+// What lies in a folder like /tmp may have been put there by another user: his file, or another name of a file of ours.
+bool may_be_planted(const std::string &path, const struct stat &found)
+{
+	struct stat folder;
+	if (stat(folder_of(path).c_str(), &folder) != 0 || !(folder.st_mode & S_ISVTX))
+		return false;
+	return (found.st_uid != geteuid() && found.st_uid != folder.st_uid) || (S_ISREG(found.st_mode) && found.st_nlink > 1);
+}
+
+bool open_pty(char *message, size_t bytes)
 {
 	char name[128];
 	termios raw;
@@ -104,55 +128,123 @@ bool open_pty(const char *link, char *message, size_t bytes)
 	fcntl(in_fd, F_SETFL, O_NONBLOCK);
 	fcntl(in_fd, F_SETFD, FD_CLOEXEC);
 	fcntl(pty_slave, F_SETFD, FD_CLOEXEC);
-	if (link && *link) {
-		struct stat st;
-		if (lstat(link, &st) == 0 && S_ISLNK(st.st_mode))
-			unlink(link);
-		if (symlink(name, link) != 0) {
-			snprintf(message, bytes, "cannot make the link %s: %s; name a place that can be written", link,
-			    strerror(errno));
-			return false;
-		}
-		link_path = link;
-	}
-	fprintf(stderr, "minivk: console: %s\n", link && *link ? link : name);
+	pty_name = name;
 	return true;
+}
+
+// 0: a link to our terminal can be made there. A link of ours to a terminal, left by a vkernel that was killed, is replaced; nothing else is.
+int cannot_link(const std::string &link)
+{
+	struct stat st;
+	char target[16] = "";
+	if (lstat(link.c_str(), &st) != 0)
+		return errno == ENOENT ? cannot_make(link) : errno;
+	const bool left_over = S_ISLNK(st.st_mode) && st.st_uid == geteuid() &&
+	    readlink(link.c_str(), target, sizeof target - 1) > 0 && strncmp(target, "/dev/pts/", 9) == 0;
+	return left_over ? cannot_make(link) : EEXIST;
+}
+
+bool refuse_link(int code, const std::string &link, char *message, size_t bytes)
+{
+	snprintf(message, bytes, "cannot make the link %s: %s; name a place that can be written", link.c_str(), strerror(code));
+	return false;
+}
+
+bool make_link(const std::string &link, char *message, size_t bytes)
+{
+	int code = cannot_link(link);
+	if (code == 0 && unlink(link.c_str()) != 0 && errno != ENOENT)
+		code = errno;
+	if (code == 0 && symlink(pty_name.c_str(), link.c_str()) != 0)
+		code = errno;
+	if (code != 0)
+		return refuse_link(code, link, message, bytes);
+	link_path = link;
+	return true;
+}
+
+void remove_link()
+{
+	char target[128];
+	const ssize_t n = link_path.empty() ? -1 : readlink(link_path.c_str(), target, sizeof target);
+	if (n > 0 && pty_name == std::string(target, size_t(n)))	// not if somebody has put another in its place
+		unlink(link_path.c_str());
+	link_path.clear();
+}
+
+// create: O_CREAT or 0. An errno, or 0 and out_fd.
+int open_log(const std::string &path, int create)
+{
+	const int follow = path.compare(0, 5, "/dev/") == 0 ? 0 : O_NOFOLLOW;	// others may lay a link to a file of ours in a shared folder
+	const int fd = open(path.c_str(), O_WRONLY | create | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | follow, 0666);
+	struct stat st;
+	if (fd < 0)
+		return errno;		// of a named pipe that nobody reads ENXIO: it is refused, not waited for
+	if (fstat(fd, &st) != 0 || may_be_planted(path, st) || fcntl(fd, F_SETFL, O_APPEND) != 0) {
+		close(fd);
+		return EPERM;
+	}
+	out_fd = fd;
+	return 0;
+}
+
+// Of a file that is not there yet: can it be made? A named pipe's reader would take the end of a look for the end of all.
+int look_for_log(const std::string &path, ConsoleUse use)
+{
+	struct stat st;
+	if (use == ConsoleUse::kLook && lstat(path.c_str(), &st) == 0 && S_ISFIFO(st.st_mode))
+		return faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0 ? 0 : errno;
+	const int code = open_log(path, 0);
+	return code == ENOENT ? cannot_make(path) : code;
+}
+
+bool refuse_log(int code, const std::string &path, char *message, size_t bytes)
+{
+	snprintf(message, bytes, "%s: %s; name a file that can be written", path.c_str(), strerror(code));
+	return false;
 }
 
 }  // namespace
 
-bool host_console_open(const char *what, char *message, unsigned long bytes)
+// Leaves everything as it is: a thaw may still be refused, or be a dry run.
+bool host_console_open(const char *what, ConsoleUse use, char *message, unsigned long bytes)
 {
 	kind = what;
 	signal(SIGPIPE, SIG_IGN);
 	if (kind == "stdio")
 		return open_stdio();
-	if (kind == "pty" || kind.compare(0, 4, "pty:") == 0)
-		return open_pty(kind.size() > 4 ? what + 4 : nullptr, message, bytes);
+	if (kind == "pty" || (starts("pty:") && kind.size() > 4)) {
+		const int code = kind == "pty" ? 0 : cannot_link(kind.substr(4));
+		return code ? refuse_link(code, kind.substr(4), message, bytes) : open_pty(message, bytes);
+	}
 	input_ended = true;
 	if (kind == "null")
 		return true;
-	if (kind.compare(0, 4, "log:") == 0 && kind.size() > 4) {
-		const int follow = strncmp(what + 4, "/dev/", 5) == 0 ? 0 : O_NOFOLLOW;	// others may lay a link to a file of ours in a shared folder
-		out_fd = open(what + 4, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | follow, 0666);
-		if (out_fd >= 0 && fcntl(out_fd, F_SETFL, O_APPEND) == 0)	// a named pipe that nobody reads is refused, not waited for
-			return true;
-		snprintf(message, bytes, "%s: %s; name a file that can be written", what + 4, strerror(errno));
-		return false;
+	if (starts("log:") && kind.size() > 4) {
+		const int code = look_for_log(kind.substr(4), use);
+		return code ? refuse_log(code, kind.substr(4), message, bytes) : true;
 	}
 	snprintf(message, bytes, "\"%s\" is none of stdio, pty, pty:LINK, log:FILE, null", what);
 	return false;
 }
 
-void host_console_start()
+bool host_console_start(char *message, unsigned long bytes)
 {
-	if (kind != "stdio")
-		return;
-	struct sigaction action = {};
-	action.sa_handler = on_winch;
-	action.sa_flags = SA_RESTART;
-	sigaction(SIGWINCH, &action, nullptr);
-	make_raw();
+	if (kind == "stdio") {
+		struct sigaction action = {};
+		action.sa_handler = on_winch;
+		action.sa_flags = SA_RESTART;
+		sigaction(SIGWINCH, &action, nullptr);
+		make_raw();
+		return true;
+	}
+	if (starts("pty")) {
+		const bool made = kind == "pty" || make_link(kind.substr(4), message, bytes);
+		fprintf(stderr, "minivk: console: %s\n", link_path.empty() ? pty_name.c_str() : link_path.c_str());
+		return made;
+	}
+	const int code = starts("log:") && out_fd < 0 ? open_log(kind.substr(4), O_CREAT) : 0;
+	return code ? refuse_log(code, kind.substr(4), message, bytes) : true;
 }
 
 void host_console_close()
@@ -160,8 +252,7 @@ void host_console_close()
 	if (modes_saved)
 		restore_modes();
 	modes_saved = false;
-	if (!link_path.empty())
-		unlink(link_path.c_str());
+	remove_link();
 }
 
 const char *host_console_kind() { return kind.c_str(); }

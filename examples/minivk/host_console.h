@@ -6,10 +6,13 @@
 
 namespace minivk {
 
-// "stdio", "pty", "pty:LINK", "log:FILE", "null". False, and a message, if it cannot be had.
-bool host_console_open(const char *what, char *message, unsigned long message_bytes);
-void host_console_start();			// raw modes, window changes: with no way back but host_console_close
-void host_console_close();			// gives the terminal its modes back
+enum class ConsoleUse { kUse, kLook };		// kLook: for a dry run, nobody will use it
+
+// "stdio", "pty", "pty:LINK", "log:FILE", "null". False, and a message, if it cannot be had. No file, link or terminal is changed yet.
+bool host_console_open(const char *what, ConsoleUse, char *message, unsigned long message_bytes);
+// Raw modes, window changes; the file or link, if it is not there yet. False, and a message, if that has gone wrong since it was opened.
+bool host_console_start(char *message, unsigned long message_bytes);
+void host_console_close();			// gives the terminal its modes back, removes the link
 const char *host_console_kind();		// as given to host_console_open
 unsigned long host_console_poll_set(pollfd *two);	// event thread: what to wait for
 void host_console_polled(int fd, short events);

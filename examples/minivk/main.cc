@@ -92,14 +92,15 @@ int main(int argc, char **argv)
 			return status;
 	} else {
 		char message[512];
-		if (!host_console_open(options.console, message, sizeof message))
+		if (!host_console_open(options.console, ConsoleUse::kUse, message, sizeof message))
 			fail("console: %s", message);
 		boot_ram(options);
 		ckpt_open_disk(options);
 		boot_files(options);
 		boot_first_process(options);
 		ckpt_arm(options);
-		host_console_start();
+		if (!host_console_start(message, sizeof message))
+			fail("console: %s", message);
 	}
 	host_events_start();
 	run_vcpus();

@@ -98,8 +98,8 @@ struct vkckpt_device_class {
 	int (*save)(void *device, struct vkckpt_sink *sink);
 	/*
 	 * THAW, undoable (by close), called once per device in the order of the image. Open what the configuration names; no
-	 * effect on the guest or the outside yet. RAM is not there yet. *device receives the pointer for the other functions. 0
-	 * or -errno with *err filled as far as known.
+	 * effect on the guest or the outside, because a dry run comes as far as this: what has to be made is made in attach. RAM
+	 * is not there yet. *device receives the pointer for the other functions. 0 or -errno with *err filled as far as known.
 	 */
 	int (*open)(void *class_arg, const char *name, const struct vkckpt_source *source, void **device,
 	    struct vkckpt_error *err);

@@ -154,6 +154,27 @@ TEST_CASE("what another user put in the place of a vkernel's files is refused or
 	CHECK(refused > 15);
 }
 
+TEST_CASE("what another user put in the place of a console's file or link is refused, and still there", "[links]")
+{
+	if (geteuid() != 0)
+		TEST_SKIP(kNotRoot);
+	for (const char *kind : { "log:", "pty:" })
+		for (Plant what : kPlants) {
+			INFO(kind << " " << name_of(what));
+			Shared s;
+			const std::string console = s.place / "console";
+			s.plant(what, console);
+			const fs::file_status before = fs::symlink_status(console);
+			const Outcome o = s.boot({"-m", "16m", "--console", kind + console})->end();
+			INFO("status " << o.status << ": " << o.err);
+			CHECK(o.status == 1);
+			CHECK(says_why(o.err, console));
+			CHECK(s.unharmed());
+			CHECK(fs::symlink_status(console) == before);
+			CHECK((what != Plant::file || contents(console) == "planted"));
+		}
+}
+
 TEST_CASE("what another user put in the place of a file that vkckpt makes is refused or passed over, and never followed", "[links]")
 {
 	if (geteuid() != 0)
