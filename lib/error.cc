@@ -119,9 +119,7 @@ Status fail(int code, uint32_t reason, const char *where, const char *subject, u
 	status.where = where;
 	status.number = number;
 	(void)text_copy(status.subject, sizeof status.subject, subject ? subject : "");
-	for (char &c : status.subject)	// a name out of a damaged image must not steer the reader's terminal
-		if (c != '\0' && (static_cast<unsigned char>(c) < 0x20 || c == 0x7f))
-			c = '?';
+	text_clean(status.subject);
 	return status;
 }
 
@@ -164,9 +162,13 @@ extern "C" __attribute__((visibility("default"))) int vkckpt_error_fill(struct v
 	Status status = fail(code, reason ? reason : reason_of_errno(code), where, subject);
 	int r = report(status, err);
 	if (err && said) {
-		Text text(err->message, sizeof err->message);
+		char tail[48];		// stands at the end, however much is said
+		Text end(tail, sizeof tail);
+		end.add(" (").add(vkckpt_reason_name(status.reason)).add(")");
+		Text text(err->message, sizeof err->message - end.length());
 		text.add(where).add(": ").add(status.subject).add(status.subject[0] ? ": " : "").add(said);
-		text.add(" (").add(vkckpt_reason_name(status.reason)).add(")");
+		text_clean(err->message);
+		(void)text_copy(err->message + text.length(), sizeof err->message - text.length(), tail);
 	}
 	return r;
 }

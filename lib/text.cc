@@ -115,7 +115,25 @@ size_t utf8_bytes(const char *p)
 	return 0;
 }
 
+// Bytes of the character at *p, which steers no terminal; 0: it is none, or a control character (Unicode's C0, DEL and C1).
+size_t printable_bytes(const char *p)
+{
+	unsigned char a = static_cast<unsigned char>(p[0]);
+	size_t n = a < 0x20 || a == 0x7f ? 0 : utf8_bytes(p);
+	return n == 2 && a == 0xc2 && static_cast<unsigned char>(p[1]) < 0xa0 ? 0 : n;
+}
+
 }  // namespace
+
+void text_clean(char *text)
+{
+	while (*text != '\0') {
+		size_t n = printable_bytes(text);
+		if (n == 0)
+			*text = '?';
+		text += n == 0 ? 1 : n;
+	}
+}
 
 Text::Text(char *out, size_t room) : out_(out), room_(room)
 {
@@ -177,8 +195,8 @@ Text &Text::json(const char *text)
 {
 	add('"');
 	while (*text != '\0') {
-		size_t n = utf8_bytes(text);
-		if (n == 0 || static_cast<unsigned char>(*text) < 0x20 || *text == 0x7f) {
+		size_t n = printable_bytes(text);
+		if (n == 0) {
 			add('?');
 			text++;
 			continue;

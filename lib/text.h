@@ -17,6 +17,8 @@ bool text_contains(const char *text, const char *part);
 bool text_is_name(const char *);
 // Copies with a NUL and fills the rest of the room with zeros (fields of the image must not carry rubbish). False: it was cut.
 bool text_copy(char *out, size_t room, const char *text);
+// Every byte of what is no UTF-8, and of control characters, becomes '?': names out of an image must not steer the reader's terminal.
+void text_clean(char *text);
 // Decimal, or hexadecimal after 0x; the whole text. False: not a number, or over 64 bits.
 bool text_to_u64(const char *text, uint64_t *out);
 

@@ -25,6 +25,8 @@ void complete(struct vkckpt_error &err, int code, const char *name)
 	err.where = err.where ? err.where : "thaw: open";
 	if (!err.subject[0])
 		(void)text_copy(err.subject, sizeof err.subject, name);
+	text_clean(err.subject);
+	text_clean(err.message);
 	if (text_contains(err.message, name))
 		return;
 	char said[sizeof err.message];

@@ -27,6 +27,21 @@ void host_random(void *to, size_t bytes)
 	}
 }
 
+namespace {
+
+// Names that an image holds must not steer the terminal: control characters, also those of Unicode's second set, become '?'.
+void clean(char *text)
+{
+	for (unsigned char before = 0; unsigned char c = static_cast<unsigned char>(*text); before = c, text++) {
+		if (c < 0x20 || c == 0x7f || (c >= 0x80 && c < 0xa0 && before < 0x80))
+			*text = '?';
+		else if (c >= 0x80 && c < 0xa0 && before == 0xc2)
+			text[-1] = text[0] = '?';
+	}
+}
+
+}  // namespace
+
 // One write per line: lines of several threads do not mix. A terminal in raw mode wants a carriage return.
 void host_log(const char *format, ...)
 {
@@ -36,6 +51,7 @@ void host_log(const char *format, ...)
 	va_start(args, format);
 	n += vsnprintf(line + n, sizeof line - size_t(n) - 2, format, args);
 	va_end(args);
+	clean(line);
 	if (size_t(n) > sizeof line - 3)
 		n = sizeof line - 3;
 	if (isatty(STDERR_FILENO))

@@ -240,7 +240,7 @@ bool host_console_start(char *message, unsigned long bytes)
 	}
 	if (starts("pty")) {
 		const bool made = kind == "pty" || make_link(kind.substr(4), message, bytes);
-		fprintf(stderr, "minivk: console: %s\n", link_path.empty() ? pty_name.c_str() : link_path.c_str());
+		host_log("console: %s", link_path.empty() ? pty_name.c_str() : link_path.c_str());
 		return made;
 	}
 	const int code = starts("log:") && out_fd < 0 ? open_log(kind.substr(4), O_CREAT) : 0;

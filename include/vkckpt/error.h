@@ -61,7 +61,7 @@ const char *vkckpt_reason_remedy(uint32_t reason);
 /*
  * For device classes and hooks that speak for themselves: fills *err (NULL is allowed) with code (a positive errno), reason (0: the one that
  * goes with code) and the message "where: subject: said (REASON)"; said is what is wrong and what to do, NULL: the reason's own
- * words. where must stay (a literal); control characters in subject become '?'. Returns -code. Safety: MT-Safe, AS-Safe. Since 0.2.
+ * words. where must stay (a literal); control characters in subject and said become '?'. Returns -code. Safety: MT-Safe, AS-Safe. Since 0.2.
  */
 int vkckpt_error_fill(struct vkckpt_error *err, int code, uint32_t reason, const char *where, const char *subject,
     const char *said);

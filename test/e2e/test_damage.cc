@@ -2,6 +2,7 @@
 // harmed nothing: the intact image still thaws.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 #include <unistd.h>
@@ -83,6 +84,50 @@ template <class T> T &record(Bytes &image, uint16_t type)
 }
 
 }  // namespace
+
+TEST_CASE("names in an image do not steer the terminal of who thaws it", "[damage]")
+{
+	auto harmless = [](const std::string &text) {
+		for (size_t i = 0; i + 1 < text.size(); i++)
+			if (const uint8_t c = uint8_t(text[i]), next = uint8_t(text[i + 1]);
+			    (c < 0x20 && c != '\n') || c == 0x7f || (c == 0xc2 && next >= 0x80 && next < 0xa0) || (c < 0x80 && next >= 0x80 && next < 0xa0))
+				return false;
+		return true;
+	};
+	const std::string hostile = "\033[2J\xc2\x9b" "1\x9b";
+	Place place;
+	const std::string disk = place.make_disk(1 << 20, "disk" + hostile + ".img");
+	Child child = place.sh(kTicks, {"-m", "16m", "-r", disk});
+	REQUIRE(child->expect("ready"));
+	REQUIRE(suspend(*child) == "");
+	Child clone = place.thaw({"--clone=other"});	// tells of the disk's copy
+	REQUIRE(clone->expect("tick"));
+	CHECK(has(clone->err(), "disk0: "));
+	CHECK(harmless(clone->err()));
+	// Forged: another path of the same length.
+	const std::string good = contents(place.image()), missing = "miss" + hostile + ".img";
+	const std::string bad = place / "bad.ckpt";
+	write_file(bad, forged(good, [&](Bytes &b) {
+		const Bytes name = bytes_of("disk" + hostile + ".img");
+		for (auto at = b.begin(); (at = std::search(at, b.end(), name.begin(), name.end())) != b.end(); )
+			at = std::copy(missing.begin(), missing.end(), at);
+	}));
+	for (const std::vector<std::string> &options : {std::vector<std::string>{}, {"--dry-run"}, {"--dry-run", "--json"},
+	    {"--console", "log:/nowhere/" + hostile}, {"--dry-run", "-o", "console.kind=" + hostile}}) {
+		const Outcome o = place.thawed(options, bad);
+		INFO(o.out << o.err);
+		CHECK(o.status == 1);
+		CHECK((has(o.out + o.err, "DISK_MISSING") || has(o.err, "(DEVICE_MISSING)")));
+		CHECK(harmless(o.out));
+		CHECK(harmless(o.err));
+	}
+	for (const char *command : {"info", "verify"}) {
+		const Outcome o = place.tool({command, bad});
+		INFO(o.out << o.err);
+		CHECK(o.status == 0);
+		CHECK(harmless(o.out + o.err));
+	}
+}
 
 TEST_CASE("an image truncated at any length is refused", "[damage]")
 {

@@ -138,10 +138,32 @@ TEST_CASE("success fills the error with nothing, and no error is asked for with 
 
 TEST_CASE("control characters of a forged name do not reach a terminal", "[error]")
 {
+	// C0, DEL, C1 as UTF-8 and as bytes, what is no UTF-8; letters beyond ASCII stay.
+	const char forged[] = "\033[2Jd\xc3\xa4\n\x7f\xc2\x9b" "1m\x9b\xc2\x80\xc2\xa0\xff\xc3";
+	const std::string clean = "?[2Jd\xc3\xa4????1m???\xc2\xa0??";
 	struct vkckpt_error err;
-	(void)vk::report(vk::fail(EBADMSG, VKCKPT_R_DAMAGED, "image", "\033[2Jdisk\n"), &err);
-	REQUIRE(std::string(err.subject) == "?[2Jdisk?");
-	REQUIRE(std::string(err.message).find('\033') == std::string::npos);
+	(void)vk::report(vk::fail(EBADMSG, VKCKPT_R_DAMAGED, "image", forged), &err);
+	CHECK(std::string(err.subject) == clean);
+	CHECK(std::string(err.message).find("image: " + clean + ": ") == 0);
+	REQUIRE(vkckpt_error_fill(&err, ENOENT, 0, "thaw: open", "disk0", forged) == -ENOENT);
+	CHECK(std::string(err.message) == "thaw: open: disk0: " + clean + " (NOT_FOUND)");
+	REQUIRE(vkckpt_error_fill(&err, ENOENT, 0, "thaw: open", forged, forged) == -ENOENT);
+	CHECK(std::string(err.message) == "thaw: open: " + clean + ": " + clean + " (NOT_FOUND)");
+	std::strcpy(err.message, forged);	// a caller's own words
+	char json[2048];
+	REQUIRE(vkckpt_error_json(&err, json, sizeof json) > 0);
+	CHECK(std::string(json).find("\"message\": \"" + clean + "\"}") != std::string::npos);
+	// Cut in the middle of a letter.
+	std::string letters;
+	for (int i = 0; i < 300; i++)
+		letters += "\xc3\xa4";
+	for (const char *before : {"", "x"}) {
+		REQUIRE(vkckpt_error_fill(&err, ENOENT, 0, "thaw: open", "disk0", (before + letters).c_str()) == -ENOENT);
+		const std::string message = err.message, end = " (NOT_FOUND)";
+		CHECK(message.size() == sizeof err.message - 1);
+		CHECK(message.substr(message.size() - end.size()) == end);
+		CHECK((message[message.size() - end.size() - 1] == '?' || message[message.size() - end.size() - 1] == '\xa4'));
+	}
 }
 
 TEST_CASE("every reason is provoked by a test", "[error]")
