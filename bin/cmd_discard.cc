@@ -96,7 +96,14 @@ static int discard_image(const char *path, const Arguments &arguments)
 	ImageFile image;
 	Keys keys;
 	std::string problem;
-	if (!keys.take(arguments, &problem) || !image.open(path, &problem, keys.table()))
+	bool taken = keys.take(arguments, &problem);
+	if (taken) {
+		std::vector<Folder> folders;
+		if (remove_file)
+			folders.push_back({folder_of(path), Writing::kNames});
+		tell_unconfined(confine_to_images({path}, keys.table(), {}, folders, Disks::kRelease), arguments);
+	}
+	if (!taken || !image.open(path, &problem, keys.table()))
 		return refuse("%s (the disks of an image that cannot be read are discarded by their own paths)", problem.c_str());
 	size_t disks = 0;
 	bool all = true;
@@ -136,6 +143,7 @@ static int run_discard(const Command &command, const Arguments &arguments)
 		if (arguments.remove)
 			return misuse(command, "discard: %s: --remove is for images, a disk is never removed",
 			    printable(path).c_str());
+		tell_unconfined(confine_to_disk(path), arguments);
 		return discard_disk(path);
 	}
 	return kNo;

@@ -47,10 +47,19 @@ bool merge(const Arguments &arguments, const FlattenKeys &keys, int fd, Progress
 	return result == 0;
 }
 
+void confine_merge(const Arguments &arguments, const FlattenKeys &keys, const std::vector<std::string> &others, const std::vector<Folder> &folders)
+{
+	std::vector<std::string> images = {arguments.operands[0]};
+	if (arguments.parent)
+		images.push_back(arguments.parent);
+	tell_unconfined(confine_to_images(images, keys.from.table(), others, folders), arguments);
+}
+
 int to_stdout(const Arguments &arguments, const FlattenKeys &keys)
 {
 	if (isatty(STDOUT_FILENO))
 		return refuse("standard output is a terminal (BAD_ARGUMENT); give -o - a pipe or a file");
+	confine_merge(arguments, keys, {}, {});
 	Progress progress(printable(arguments.operands[0]));
 	std::string problem;
 	return merge(arguments, keys, STDOUT_FILENO, progress, &problem) ? kYes : refuse("%s", problem.c_str());
@@ -69,6 +78,7 @@ int to_file(const Arguments &arguments, const FlattenKeys &keys, const std::stri
 	std::string problem;
 	if (!part.open(&problem))
 		return refuse("%s", problem.c_str());
+	confine_merge(arguments, keys, {part.part()}, {{folder_of(output), Writing::kNames}});
 	Progress progress(printable(arguments.operands[0]));
 	if (!merge(arguments, keys, part.fd(), progress, &problem))
 		return refuse("%s", problem.c_str());

@@ -14,15 +14,15 @@
 namespace tool {
 namespace {
 
-struct Writing {
+struct Copying {
 	Progress progress;
 	uint64_t total;
 };
 
 void on_progress(void *argument, uint64_t bytes)
 {
-	Writing *writing = static_cast<Writing *>(argument);
-	writing->progress.show("writing", bytes, writing->total);
+	Copying *copying = static_cast<Copying *>(argument);
+	copying->progress.show("writing", bytes, copying->total);
 }
 
 int convert(const Arguments &arguments, const vkckpt_crypto *from, const vkckpt_crypto *to, const char *done)
@@ -35,10 +35,11 @@ int convert(const Arguments &arguments, const vkckpt_crypto *from, const vkckpt_
 		return refuse("%s: %s (NOT_FOUND)", printable(in).c_str(), strerror(errno));
 	if (!file.open(&problem))
 		return refuse("%s", problem.c_str());
-	Writing writing{Progress(printable(out)), static_cast<uint64_t>(facts.st_size)};
+	tell_unconfined(confine({in}, {{folder_of(out), Writing::kNames}}), arguments);		// what it is built on is not read
+	Copying copying{Progress(printable(out)), static_cast<uint64_t>(facts.st_size)};
 	vkckpt_error error{};
-	int result = vkckpt_image_reseal(in.c_str(), from, file.fd(), to, on_progress, &writing, &error);
-	writing.progress.clear();
+	int result = vkckpt_image_reseal(in.c_str(), from, file.fd(), to, on_progress, &copying, &error);
+	copying.progress.clear();
 	if (result < 0)
 		return refuse("%s", sentence_of(in, error).c_str());
 	if (!file.keep(true, &problem))

@@ -33,13 +33,14 @@ int run_sign(const Command &command, const Arguments &arguments)
 {
 	if (!arguments.key)
 		return misuse(command, "%s: --key: the secret key to sign with is missing", command.name);
-	const std::string image = arguments.operands[0];
+	const std::string image = arguments.operands[0], signature = arguments.signature ? arguments.signature : image + ".sig";
+	tell_unconfined(confine_to_images({image}, nullptr, {arguments.key}, {{folder_of(signature), Writing::kFiles}}), arguments);
 	vkckpt_error error{};
 	if (vkckpt_sodium_sign(image.c_str(), arguments.key, arguments.signature, &error) < 0)
 		return refuse("%s", sentence_of(image, error).c_str());
 	if (!arguments.quiet)
 		printf("%s: signed; the signature is %s\n", printable(image).c_str(),
-		    printable(arguments.signature ? arguments.signature : image + ".sig").c_str());
+		    printable(signature).c_str());
 	return finish_output(kYes);
 }
 

@@ -55,6 +55,8 @@ extern const Command kList, kStatus, kWait, kSuspend, kCheckpoint, kDiscard, kIn
 [[gnu::format(printf, 1, 2)]] void warn_line(const char *format, ...);
 // Prints the sentence and the synopsis; returns kMisuse.
 [[gnu::format(printf, 2, 3)]] int misuse(const Command &, const char *format, ...);
+// Says so, once, if the host could confine nothing.
+void tell_unconfined(const Confinement &, const Arguments &);
 // Output that was lost (a full disk, a closed pipe) is a negative answer too.
 int finish_output(int status);
 

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <iterator>
 
 namespace tool {
@@ -25,7 +26,9 @@ namespace {
 
 constexpr long kCreateRuleset = 444, kAddRule = 445, kRestrictSelf = 446;
 constexpr uint32_t kAskVersion = 1, kPathBeneath = 1;
-constexpr uint64_t kReadFile = 1 << 2, kReadDir = 1 << 3;
+constexpr uint64_t kWriteFile = 1 << 1, kReadFile = 1 << 2, kReadDir = 1 << 3, kRemoveFile = 1 << 5, kMakeFile = 1 << 8;
+constexpr uint64_t kNames = kReadDir | kRemoveFile | kMakeFile, kFiles = kNames | kReadFile | kWriteFile;
+constexpr uint64_t kForeignSockets = 1, kForeignSignals = 2;
 struct Ruleset { uint64_t files, network, scoped; };
 struct [[gnu::packed]] PathRule { uint64_t allowed; int32_t fd; };
 
@@ -35,41 +38,54 @@ int landlock_abi()
 	return abi > 0 ? static_cast<int>(abi) : 0;
 }
 
-// Everything that this version of Landlock can forbid.
-int make_ruleset(int abi)
+// Everything that this version of Landlock can forbid. A command that writes asks whether the holder of a disk lives (kill with signal 0, and no
+// other signal: kEqual below), so it cannot be kept from that here.
+int make_ruleset(int abi, bool writes)
 {
 	Ruleset r = {};
 	r.files = (uint64_t{1} << (abi >= 5 ? 16 : abi >= 3 ? 15 : abi == 2 ? 14 : 13)) - 1;
 	r.network = abi >= 4 ? 3 : 0;		// bind and connect TCP
-	r.scoped = abi >= 6 ? 3 : 0;		// abstract sockets of others, signals to others
+	r.scoped = abi < 6 ? 0 : writes ? kForeignSockets : kForeignSockets | kForeignSignals;
 	size_t size = abi >= 6 ? sizeof r : abi >= 4 ? offsetof(Ruleset, scoped) : offsetof(Ruleset, network);
 	return static_cast<int>(syscall(kCreateRuleset, &r, size, 0));
 }
 
-// What is not there, or lies in no file system (a pipe by way of /proc/self/fd), needs no rule.
-void allow_reading(int ruleset, const std::string &path)
+// False: no such rule.
+bool allow(int ruleset, const std::string &path, uint64_t of_file, uint64_t of_folder)
 {
 	struct stat facts;
 	int fd = open(path.c_str(), O_PATH | O_CLOEXEC);
 	if (fd < 0)
-		return;
-	if (fstat(fd, &facts) == 0) {
-		PathRule rule = { S_ISDIR(facts.st_mode) ? kReadDir : kReadFile, fd };
-		(void)syscall(kAddRule, ruleset, kPathBeneath, &rule, 0);	// refused: it cannot be opened then
+		return false;
+	bool allowed = fstat(fd, &facts) == 0;
+	if (allowed) {
+		PathRule rule = { S_ISDIR(facts.st_mode) ? of_folder : of_file, fd };
+		allowed = syscall(kAddRule, ruleset, kPathBeneath, &rule, 0) == 0;
 	}
 	close(fd);
+	return allowed;
 }
 
-bool restrict_files(int abi, const std::vector<std::string> &readable)
+// What is to be read and is not there, or lies in no file system (a pipe by way of /proc/self/fd), needs no rule. A folder without one would keep the
+// command from its work when that is nearly done, and from removing what it made: then files are not confined.
+bool add_rules(int ruleset, const std::vector<std::string> &readable, const std::vector<Folder> &folders)
 {
-	int ruleset = make_ruleset(abi);
+	for (const std::string &path : readable)
+		(void)allow(ruleset, path, kReadFile, kReadDir);
+	for (const Folder &folder : folders)
+		if (!allow(ruleset, folder.path, 0, folder.writing == Writing::kFiles ? kFiles : kNames))
+			return false;
+	return true;
+}
+
+bool restrict_files(int abi, const std::vector<std::string> &readable, const std::vector<Folder> &folders)
+{
+	int ruleset = make_ruleset(abi, !folders.empty());
 	if (ruleset < 0)
 		return false;
-	for (const std::string &path : readable)
-		allow_reading(ruleset, path);
-	long r = syscall(kRestrictSelf, ruleset, 0);
+	bool done = add_rules(ruleset, readable, folders) && syscall(kRestrictSelf, ruleset, 0) == 0;
 	close(ruleset);
-	return r == 0;
+	return done;
 }
 
 // --- system calls
@@ -86,11 +102,15 @@ constexpr uint16_t kFree[] = {
 	SYS_sysinfo,
 };
 
-// Allowed where the 32-bit argument has none of these bits (or, flags_are: all of them).
+// What writing takes, besides.
+constexpr uint16_t kFreeToWrite[] = { SYS_pwrite64, SYS_fsync, SYS_rename, SYS_renameat2, SYS_unlink };
+
+// Allowed where the 32-bit argument has none of these bits.
 struct Masked { uint16_t number; unsigned index; uint32_t forbidden; };
+constexpr uint32_t kWriting = O_WRONLY | O_RDWR | O_CREAT, kNever = O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
+constexpr Masked kOpening[] = { { SYS_openat, 2, kWriting | kNever }, { SYS_open, 1, kWriting | kNever } };
+constexpr Masked kOpeningFiles[] = { { SYS_openat, 2, kNever }, { SYS_open, 1, kNever } };
 constexpr Masked kMasked[] = {
-	{ SYS_openat, 2, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY) },
-	{ SYS_open, 1, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY) },
 	{ SYS_mmap, 2, PROT_EXEC },
 	{ SYS_mprotect, 2, PROT_EXEC },
 };
@@ -100,9 +120,22 @@ constexpr Equal kEqual[] = {
 	{ SYS_ioctl, 1, TCGETS }, { SYS_ioctl, 1, TIOCGWINSZ }, { SYS_fcntl, 1, F_GETFL }, { SYS_fcntl, 1, F_GETFD },
 	{ SYS_fcntl, 1, F_DUPFD_CLOEXEC },
 };
+constexpr Equal kEqualForFiles[] = { { SYS_fcntl, 1, F_OFD_SETLK }, { SYS_kill, 1, 0 } };
 
-bool restrict_calls()
+bool restrict_calls(const std::vector<Folder> &folders)
 {
+	bool files = std::any_of(folders.begin(), folders.end(), [](const Folder &folder) { return folder.writing == Writing::kFiles; });
+	uint32_t self = static_cast<uint32_t>(getpid());
+	std::vector<uint16_t> free(std::begin(kFree), std::end(kFree));
+	std::vector<Masked> masked(std::begin(kMasked), std::end(kMasked));
+	std::vector<Equal> equal(std::begin(kEqual), std::end(kEqual));
+	equal.insert(equal.end(), { { SYS_kill, 0, self }, { SYS_tgkill, 0, self } });	// abort
+	masked.insert(masked.end(), files ? std::begin(kOpeningFiles) : std::begin(kOpening), files ? std::end(kOpeningFiles) : std::end(kOpening));
+	if (!folders.empty())
+		free.insert(free.end(), std::begin(kFreeToWrite), std::end(kFreeToWrite));
+	if (files)
+		equal.insert(equal.end(), std::begin(kEqualForFiles), std::end(kEqualForFiles));
+
 	std::vector<sock_filter> f;
 	auto load = [&](uint32_t offset) { f.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset)); };
 	auto answer = [&](uint32_t value) { f.push_back(BPF_STMT(BPF_RET | BPF_K, value)); };
@@ -111,18 +144,18 @@ bool restrict_calls()
 	f.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0));
 	answer(SECCOMP_RET_KILL_PROCESS);
 	load(number_offset);
-	for (uint16_t number : kFree) {
+	for (uint16_t number : free) {
 		f.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1));
 		answer(SECCOMP_RET_ALLOW);
 	}
-	for (const Masked &m : kMasked) {
+	for (const Masked &m : masked) {
 		f.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, m.number, 0, 4));
 		load(argument(m.index));
 		f.push_back(BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, m.forbidden, 0, 1));
 		answer(refuse);
 		answer(SECCOMP_RET_ALLOW);
 	}
-	for (const Equal &e : kEqual) {
+	for (const Equal &e : equal) {
 		f.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, e.number, 0, 4));
 		load(argument(e.index));
 		f.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, e.value, 0, 1));
@@ -144,15 +177,15 @@ bool restrict_calls()
 
 }  // namespace
 
-Confinement confine(const std::vector<std::string> &readable)
+Confinement confine(const std::vector<std::string> &readable, const std::vector<Folder> &folders)
 {
 	Confinement done;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return done;
 	int abi = landlock_abi();
-	if (abi > 0 && restrict_files(abi, readable))
+	if (abi > 0 && restrict_files(abi, readable, folders))
 		done.landlock_abi = abi;
-	done.calls = restrict_calls();
+	done.calls = restrict_calls(folders);
 	return done;
 }
 

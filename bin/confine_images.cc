@@ -103,7 +103,8 @@ bool is_regular(const std::string &path)
 
 }  // namespace
 
-Confinement confine_to_images(const std::vector<std::string> &images, const vkckpt_crypto *crypto, const std::vector<std::string> &others)
+Confinement confine_to_images(const std::vector<std::string> &images, const vkckpt_crypto *crypto, const std::vector<std::string> &others,
+    std::vector<Folder> folders, Disks disks)
 {
 	std::vector<std::string> readable = others;
 	auto allow = [&](const std::string &image) {
@@ -129,7 +130,12 @@ Confinement confine_to_images(const std::vector<std::string> &images, const vkck
 			image = parent;
 		}
 	readable.insert(readable.end(), sidecars.begin(), sidecars.end());
-	return confine(readable);
+	for (const std::string &sidecar : sidecars)
+		if (disks == Disks::kRelease && is_regular(sidecar))
+			folders.push_back({ folder_of(sidecar), Writing::kFiles });
+	return confine(readable, folders);
 }
+
+Confinement confine_to_disk(const std::string &disk) { return confine({}, {{folder_of(sidecar_of(disk)), Writing::kFiles}}); }
 
 }  // namespace tool

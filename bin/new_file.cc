@@ -86,8 +86,7 @@ bool NewFile::keep(bool replace, std::string *problem)
 		return false;
 	}
 	kept_ = true;
-	size_t slash = path_.rfind('/');
-	const std::string folder = slash == path_.npos ? "." : slash ? path_.substr(0, slash) : "/";
+	const std::string folder = folder_of(path_);
 	int dir = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool synced = dir >= 0 && fsync(dir) == 0;
 	if (dir >= 0)

@@ -163,6 +163,12 @@ static size_t width_of(const std::string &text)
 	return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; });
 }
 
+std::string folder_of(const std::string &file)
+{
+	size_t slash = file.rfind('/');
+	return slash == file.npos ? "." : slash ? file.substr(0, slash) : "/";
+}
+
 void Table::print() const
 {
 	std::vector<size_t> width(right_.size());

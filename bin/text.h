@@ -28,6 +28,7 @@ std::string uuid_text(const vkckpt_uuid &);
 std::string address_text(uint64_t);			// "0x7f0000000000"
 bool is_zero(const vkckpt_uuid &);
 bool same(const vkckpt_uuid &, const vkckpt_uuid &);
+std::string folder_of(const std::string &file);		// ".": it has none in its name
 
 // Length of the UTF-8 character at s (1 to 4), 0 if the bytes there are none.
 size_t utf8_length(const char *s, size_t room);

@@ -4,9 +4,7 @@
 
 #include <vkckpt/vkckpt.h>
 
-#include <bsd/readpassphrase.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -54,6 +52,12 @@ int misuse(const Command &command, const char *format, ...)
 	va_end(arguments);
 	fprintf(stderr, "usage: vkckpt %s %s\n", command.name, command.synopsis);
 	return kMisuse;
+}
+
+void tell_unconfined(const Confinement &done, const Arguments &arguments)
+{
+	if (!arguments.quiet && done.landlock_abi == 0 && !done.calls)
+		warn_line("this host has neither Landlock nor seccomp: images are read unconfined; open foreign ones as a user who may do nothing else");
 }
 
 int finish_output(int status)
@@ -136,32 +140,8 @@ static int take_option(const Command &command, int letter, Arguments *arguments)
 	return misuse(command, "%s: this option is not known here", command.name);
 }
 
-// Now, because a confined process cannot open the terminal for writing: it then comes from a pipe.
-static bool ask_passphrase(Arguments *arguments)
-{
-	char line[1025];
-	int ends[2];
-	if (!readpassphrase("passphrase of the image: ", line, sizeof line - 1, RPP_REQUIRE_TTY)) {
-		refuse("passphrase: no terminal to ask on (KEY_FILE); give it with --passphrase-fd N");
-		return false;
-	}
-	size_t length = strlen(line);
-	line[length++] = '\n';
-	bool done = pipe2(ends, O_CLOEXEC) == 0 && write(ends[1], line, length) == static_cast<ssize_t>(length);
-	explicit_bzero(line, sizeof line);
-	if (!done) {
-		refuse("passphrase: %s (SYSTEM)", strerror(errno));
-		return false;
-	}
-	close(ends[1]);
-	arguments->passphrase_fd = ends[0];
-	return true;
-}
-
 static int run_confined(const Command &command, Arguments *arguments)
 {
-	if (arguments->passphrase_fd == kAskPassphrase && !ask_passphrase(arguments))
-		return kNo;
 	Keys keys;
 	std::string problem;
 	if (!keys.take(*arguments, &problem))
@@ -170,7 +150,7 @@ static int run_confined(const Command &command, Arguments *arguments)
 	std::vector<std::string> signature;
 	if (arguments->signature)
 		signature.push_back(arguments->signature);
-	confine_to_images({arguments->operands.begin(), arguments->operands.end()}, keys.table(), signature);
+	tell_unconfined(confine_to_images({arguments->operands.begin(), arguments->operands.end()}, keys.table(), signature), *arguments);
 	return command.run(command, *arguments);
 }
 

@@ -26,11 +26,11 @@ using namespace command_test;
 namespace {
 
 // What `attempt' gives in a confined child: its result, or -errno; -1000 for a child that died.
-int confined(const std::vector<std::string> &readable, const std::function<long()> &attempt)
+int confined(const std::vector<std::string> &readable, const std::function<long()> &attempt, const std::vector<tool::Folder> &folders = {})
 {
 	pid_t child = fork();
 	if (child == 0) {
-		tool::confine(readable);
+		tool::confine(readable, folders);
 		errno = 0;
 		long result = attempt();
 		_exit(result >= 0 ? 0 : errno);
@@ -62,6 +62,12 @@ std::string spilled(const TempDir &dir, const char *name)
 {
 	std::ofstream(dir / name) << "content of " << name;
 	return dir / name;
+}
+
+std::string contents_of(const std::string &path)
+{
+	std::ifstream in(path);
+	return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
 }  // namespace
@@ -135,6 +141,72 @@ TEST_CASE("confined, it reaches no other process and no network")
 	})));
 	close(ends[0]);
 	close(ends[1]);
+}
+
+TEST_CASE("confined to give names in a folder, it makes and writes nothing, and reaches no other folder")
+{
+	const tool::Confinement host = available();
+	if (!host.calls || host.landlock_abi == 0)
+		TEST_SKIP("this host has no Landlock or no seccomp filters");
+	TempDir dir;
+	const std::string part = spilled(dir, "part"), old = spilled(dir, "old"), other = dir / "other";
+	REQUIRE(mkdir(other.c_str(), 0700) == 0);
+	const std::string mine = other + "/mine";
+	std::ofstream(mine) << "mine";
+	const std::vector<tool::Folder> folders = {{dir.path() + "/names", tool::Writing::kNames}};
+	REQUIRE(mkdir((dir / "names").c_str(), 0700) == 0);
+	const std::string names = dir / "names";
+	for (const char *name : {"/part", "/old"})
+		std::filesystem::copy_file(dir.path() + name, names + name);
+	const int open_part = open((names + "/part").c_str(), O_RDWR | O_CLOEXEC);
+	CHECK(refused(confined({}, [&] { return open((names + "/part").c_str(), O_RDONLY); }, folders)));
+	CHECK(refused(confined({}, [&] { return open((names + "/part").c_str(), O_WRONLY); }, folders)));
+	CHECK(refused(confined({}, [&] { return open((names + "/new").c_str(), O_WRONLY | O_CREAT, 0600); }, folders)));
+	CHECK(refused(confined({}, [&] { return mkdir((names + "/new").c_str(), 0700); }, folders)));
+	CHECK(refused(confined({}, [&] { return symlink("old", (names + "/new").c_str()); }, folders)));
+	CHECK(refused(confined({}, [&] { return rename((names + "/part").c_str(), mine.c_str()); }, folders)));
+	CHECK(refused(confined({}, [&] { return rename(part.c_str(), old.c_str()); }, folders)));
+	CHECK(refused(confined({}, [&] { return unlink(mine.c_str()); }, folders)));
+	CHECK(refused(confined({}, [&] { return kill(getppid(), 0); }, folders)));
+	CHECK(confined({}, [&] {
+		const int folder = open(names.c_str(), O_RDONLY | O_DIRECTORY);
+		return write(open_part, "more", 4) == 4 && fsync(open_part) == 0 && rename((names + "/part").c_str(), (names + "/old").c_str()) == 0 &&
+		    fsync(folder) == 0 && unlink((names + "/old").c_str()) == 0 ? 0 : -1;
+	}, folders) == 0);
+	CHECK(std::filesystem::is_empty(names));
+	CHECK(std::filesystem::exists(mine));
+	close(open_part);
+}
+
+TEST_CASE("confined to write in a folder, it writes nowhere else, and signals nobody")
+{
+	const tool::Confinement host = available();
+	if (!host.calls || host.landlock_abi == 0)
+		TEST_SKIP("this host has no Landlock or no seccomp filters");
+	TempDir dir;
+	const std::string other = spilled(dir, "other"), files = dir / "files";
+	REQUIRE(mkdir(files.c_str(), 0700) == 0);
+	const std::vector<tool::Folder> folders = {{files, tool::Writing::kFiles}};
+	CHECK(refused(confined({other}, [&] { return open(other.c_str(), O_WRONLY); }, folders)));
+	CHECK(refused(confined({other}, [&] { return open((dir / "new").c_str(), O_WRONLY | O_CREAT, 0600); }, folders)));
+	CHECK(refused(confined({other}, [&] { return open((files + "/new").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600); }, folders)));
+	CHECK(refused(confined({other}, [&] { return rename(other.c_str(), (files + "/new").c_str()); }, folders)));
+	CHECK(refused(confined({other}, [&] { return chmod(other.c_str(), 0777); }, folders)));
+	CHECK(refused(confined({other}, [&] { return socket(AF_INET, SOCK_STREAM, 0); }, folders)));
+	CHECK(refused(confined({other}, [&] { return kill(getppid(), SIGCONT); }, folders)));
+	CHECK(confined({other}, [&] { return kill(getppid(), 0); }, folders) == 0);
+	CHECK(confined({other}, [&] { return open(other.c_str(), O_RDONLY); }, folders) == 0);
+	CHECK(confined({}, [&] {
+		const int made = open((files + "/new").c_str(), O_WRONLY | O_CREAT | O_EXCL, 0600);
+		return write(made, "x", 1) == 1 && rename((files + "/new").c_str(), (files + "/old").c_str()) == 0 ? open((files + "/old").c_str(), O_RDWR) : -1;
+	}, folders) == 0);
+	CHECK(contents_of(files + "/old") == "x");
+}
+
+TEST_CASE("confined, it can end itself by a signal, and nobody else")
+{
+	CHECK(confined({}, [] { return kill(getpid(), SIGKILL); }) == -1000);
+	CHECK(confined({}, [] { return raise(SIGKILL); }) == -1000);		// as abort does
 }
 
 TEST_CASE("confined, it can still make threads, allocate and print")
