@@ -180,6 +180,38 @@ TEST_CASE("a vkernel that seals to a public key holds nothing that opens its ima
 	CHECK(place.tool({"verify", "-q", "--key", place / "op.key", place.image()}).status == 0);
 }
 
+TEST_CASE("a lazy thaw holds the key of its image until all is there, and never the secret key", "[seal]")
+{
+	Place place;
+	make_keys(place);
+	suspended(*boot(place, counting(2000), {"--seal-to", place / "op.pub"}));
+	vkckpt_f_header header;
+	vkckpt_f_key sealed = {};
+	REQUIRE(vkckpt_image_peek(place.image().c_str(), &header, &sealed, nullptr) == 1);
+	std::string of_image(32, '\0');
+	const std::string secret = key_bytes(place / "op.key"), open_half = key_bytes(place / "op.pub");
+	auto bytes = [](const std::string &s) { return reinterpret_cast<const uint8_t *>(s.data()); };
+	REQUIRE(crypto_box_seal_open(reinterpret_cast<uint8_t *>(of_image.data()), sealed.wrapped, sealed.wrapped_bytes, bytes(open_half), bytes(secret)) == 0);
+	uint64_t searched = 0;
+	for (const char *how : {"--lazy=demand", "--lazy", ""}) {
+		CAPTURE(how);
+		fs::copy_file(place.image(), place / "copy.ckpt", fs::copy_options::overwrite_existing);
+		std::vector<std::string> options = {"--key", place / "op.key"};
+		if (*how)
+			options.push_back(how);
+		Child child = place.thaw(options, place / "copy.ckpt");
+		child->read_for(100);
+		REQUIRE(child->running());
+		CHECK(!in_memory(child->pid(), secret.substr(1, 30), &searched));
+		if (has(how, "demand"))
+			CHECK(in_memory(child->pid(), of_image, &searched));
+		else
+			CHECK(await([&] { return !in_memory(child->pid(), of_image, &searched); }));
+		child->signal(SIGKILL);
+		(void)child->end();
+	}
+}
+
 TEST_CASE("a raw key comes from a file or a descriptor, and is in no image", "[seal]")
 {
 	Place place;
