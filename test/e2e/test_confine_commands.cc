@@ -99,7 +99,7 @@ bool host_confines(const Place &place)
 
 }  // namespace
 
-TEST_CASE("flatten, seal, unseal, sign and discard are confined while they work, and do it", "[confine]")
+TEST_CASE("flatten, seal, unseal, sign and discard are confined while they work, and do it", "[confine][crash]")
 {
 	Bench b;
 	Place &p = b.s.place;
@@ -140,7 +140,7 @@ TEST_CASE("flatten, seal, unseal, sign and discard are confined while they work,
 	CHECK(b.s.goes_on(*b.s.boot()));
 }
 
-TEST_CASE("a passphrase that opens is asked for before the command confines itself, also by those that write", "[confine]")
+TEST_CASE("a passphrase that opens is asked for before the command confines itself, also by those that write", "[confine][crash]")
 {
 	Bench b;
 	write_file(b.s.place / "line", "open sesame\n");
@@ -173,7 +173,7 @@ TEST_CASE("a passphrase that opens is asked for before the command confines itse
 	CHECK(b.good({clear}));
 }
 
-TEST_CASE("on a host with neither Landlock nor seccomp the commands work, and say once that they are not confined", "[confine]")
+TEST_CASE("on a host with neither Landlock nor seccomp the commands work, and say once that they are not confined", "[confine][crash]")
 {
 	Bench b;
 	auto on_old_host = [&](std::vector<std::string> words) {
