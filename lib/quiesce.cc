@@ -432,7 +432,7 @@ int decline(struct vkckpt &ck, int code, uint32_t reason, const char *subject, s
 		return -ENOENT;
 	if (stage_of(ck) != Stage::idle || !ck.driver.swap_if(nobody, 1))
 		return -EBUSY;
-	ck.outcome = fail(code, reason, "quiesce", subject);
+	ck.outcome = request_cancelled(ck) ? cancelled() : fail(code, reason, "quiesce", subject);
 	ck.direct = true;
 	ck.noticed = false;
 	ck.devices_stopped = 0;
@@ -461,6 +461,13 @@ extern "C" int vk_capture(struct vkckpt *ck, unsigned vcpu, uint32_t action, str
 VK_EXPORT int vkckpt_decline(struct vkckpt *ck, int code, uint32_t reason, const char *subject, struct vkckpt_error *err)
 {
 	return decline(*ck, code > 0 ? code : EIO, reason, subject ? subject : "", err);
+}
+
+VK_EXPORT int vkckpt_requested(const struct vkckpt *ck)
+{
+	if (!ck->wanted.load())
+		return 0;
+	return request_cancelled(*ck) ? -ECANCELED : 1;
 }
 
 VK_EXPORT void vkckpt_tell_times(struct vkckpt *ck, const struct vkckpt_times *times)

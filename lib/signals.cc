@@ -47,6 +47,8 @@ void cancel_request(struct vkckpt &ck, uint64_t id)
 	ck.park_word.fetch_add(1u << 12);
 	sys_futex_wake(&ck.park_word.value_, 1 << 30);
 	ck.watch.look_again();
+	if (ck.config.quiesces_itself && ck.hooks.kick && request_cancelled(ck))	// safe points are passed anyway
+		ck.hooks.kick(ck.hooks.arg);
 }
 
 }  // namespace

@@ -343,10 +343,17 @@ int vkckpt_safe_point(struct vkckpt *, unsigned vcpu);
 int vkckpt_capture(struct vkckpt *, unsigned vcpu, uint32_t action, struct vkckpt_error *err);
 /*
  * For the same vkernels: the request that has come cannot be brought to a capture (a guest process vetoed, a task cannot
- * be stopped). It ends with errno `code` (positive), `reason` and `subject`, the thing and why; the vkernel runs on. 0,
- * or -ENOENT there is no request, -EBUSY it is being captured. Safety: as vkckpt_capture. Since 0.1.
+ * be stopped). It ends with errno `code` (positive), `reason` and `subject`, the thing and why, or as CANCELLED if it was
+ * cancelled; the vkernel runs on. 0, or -ENOENT there is no request, -EBUSY it is being captured. Safety: as vkckpt_capture. Since 0.1.
  */
 int vkckpt_decline(struct vkckpt *, int code, uint32_t reason, const char *subject, struct vkckpt_error *err);
+
+/*
+ * For the same vkernels, on their way to the quiet point: 1 there is a request that vkckpt_capture or vkckpt_decline has not
+ * ended, -ECANCELED it was cancelled (vkckpt_decline ends it at once), 0 none. With quiesces_itself hook kick is called for a
+ * cancellation too. Safety: MT-Safe, AS-Safe. Since 0.2.
+ */
+int vkckpt_requested(const struct vkckpt *);
 
 /*
  * Times in nanoseconds that only the vkernel can measure. The library measures what it does itself; what is not 0 here is

@@ -82,8 +82,8 @@ mconsole config ssl2=none
 guest 'for i in $(seq 260); do echo $i >/mnt/f.$i; exec {f}</mnt/f.$i; opened="$opened $f"; done'
 refused 'hostfs: too many open files'
 guest 'for f in $opened; do exec {f}<&-; done'
-guest 'mkdir -p /froze; mount -t tmpfs none /froze; dd if=/dev/zero of=/froze/img bs=1M count=8 2>/dev/null; mkfs.ext4 -q /froze/img; mkdir /froze/fs; mount -o loop /froze/img /froze/fs; fsfreeze -f /froze/fs; (echo x >/froze/fs/file) & until grep -q "^State:.D" /proc/$!/status; do sleep 0.1; done'
-refused 'frozen'
+guest 'mkdir -p /froze; mount -t tmpfs none /froze; dd if=/dev/zero of=/froze/img bs=1M count=8 2>/dev/null; mkfs.ext4 -q /froze/img; mkdir /froze/fs; mount -o loop /froze/img /froze/fs; fsfreeze -f /froze/fs; (echo x >/froze/fs/file) & until grep -q "^State:.D" /proc/$!/status; do sleep 0.1; done; echo $!'
+refused "tasks: run.sh (pid $(tail -n 1 "$work/host/said.$n")) cannot be frozen"
 guest 'fsfreeze -u /froze/fs; wait $!; umount /froze/fs /froze'
 mconsole remove ubd1		# what is taken away is no reason
 uml_suspend many

@@ -23,7 +23,7 @@ if [ ! -e /root/first ]; then
 	kill -STOP "$(pidof fuse)"
 	cat /run/fuse/slow &
 	until [ "$(cat /sys/fs/fuse/connections/*/waiting)" -gt 0 ]; do sleep 0.1; done	# its request
-	echo BUSY
+	echo "BUSY $!"
 	while [ ! -e /mnt/go ]; do sleep 0.2; echo STILL; done
 	kill -CONT "$(pidof fuse)"
 	sleep 1
@@ -63,7 +63,7 @@ n=$(sed -n 's/.*THAWED processes=\([0-9]*\).*/\1/p' "$work/sys.log")
 grep -a -q 'fuse=hello' "$work/sys.log"
 if "$vkckpt" suspend -t 60 sys 2>"$work/out"; then echo "a busy FUSE mount was suspended"; exit 1; fi
 cat "$work/out"
-grep -q 'cannot be frozen\|can be frozen' "$work/out"
+grep -q "tasks: cat (pid $(sed -n 's/^BUSY \([0-9]*\).*/\1/p' "$work/sys.log")) cannot be frozen" "$work/out"
 : >"$work/sys.log"
 uml_until sys STILL 30
 touch "$work/host/go"

@@ -40,6 +40,41 @@ TEST_CASE("a request that cannot be brought to a capture is declined with a reas
 	CHECK(v.entry().done_id == 9);
 }
 
+TEST_CASE("a request that is cancelled on its way to a quiet point of the vkernel's own is seen there and ends as cancelled")
+{
+	static unsigned kicks;
+	Vkernel v;
+	v.config.quiesces_itself = 1;
+	v.hooks.kick = [](void *) { kicks++; };
+	REQUIRE(v.arm() == 0);
+	struct vkckpt_error err = {};
+	CHECK(vkckpt_requested(v.ck) == 0);
+	REQUIRE(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_EXIT, 0, 4)) == 0);
+	CHECK(vkckpt_requested(v.ck) == 1);
+	kicks = 0;
+	REQUIRE(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_CANCEL, 0, 5)) == 0);	// another one's
+	CHECK(vkckpt_requested(v.ck) == 1);
+	CHECK(kicks == 0);
+	REQUIRE(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_CANCEL, 0, 4)) == 0);
+	CHECK(vkckpt_requested(v.ck) == -ECANCELED);
+	CHECK(kicks == 1);
+	SECTION("before the capture") {
+		CHECK(vkckpt_decline(v.ck, EBUSY, VKCKPT_R_HOOK_FAILED, "tasks", &err) == 0);
+	}
+	SECTION("by the capture") {
+		CHECK(vkckpt_capture(v.ck, 0, VKCKPT_ACTION_CONFIGURED, &err) == -ECANCELED);
+	}
+	CHECK(err.reason == VKCKPT_R_CANCELLED);
+	CHECK(v.entry().result_reason == VKCKPT_R_CANCELLED);
+	CHECK(v.entry().done_id == 4);
+	CHECK(vkckpt_requested(v.ck) == 0);
+	CHECK_FALSE(exists(v.image));
+	REQUIRE(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_CONTINUE, 0, 6)) == 0);
+	CHECK(vkckpt_requested(v.ck) == 1);
+	CHECK(vkckpt_capture(v.ck, 0, VKCKPT_ACTION_CONFIGURED, &err) == VKCKPT_RESUMED);
+	CHECK(vkckpt_requested(v.ck) == 0);
+}
+
 TEST_CASE("times that only the vkernel knows stand in its next image, those of its thaw in every one")
 {
 	Vkernel v;

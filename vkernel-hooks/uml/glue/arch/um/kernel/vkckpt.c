@@ -59,6 +59,10 @@ static int vk_sock[2] = { -1, -1 };
 static int vk_thawing;			/* devices are not back yet */
 static int vk_captured;			/* the request got as far as the library */
 static int vk_result;
+int um_vkckpt_cancelled;		/* the request that this suspend was for is over: cancelled */
+static int vk_begun, vk_frozen;		/* the suspend has begun, the tasks are frozen */
+static char vk_task[40];		/* the first of those that cannot be frozen */
+static int vk_tasks;			/* how many they are */
 static long long vk_mark;		/* where the phase that is measured began */
 
 /* The time since the last mark, which moves here. */
@@ -382,8 +386,18 @@ static void vk_thaw_devices(void)
 
 /* ---- the suspend path ---- */
 
+/* One that the freezer has given up on; under tasklist_lock. */
+void um_vkckpt_unfrozen(struct task_struct *task)
+{
+	if (!vk_tasks++)
+		snprintf(vk_task, sizeof(vk_task), "%s (pid %d)", task->comm, task_pid_nr(task));
+}
+
 int um_vkckpt_suspend_begin(void)
 {
+	vk_frozen = 1;
+	if (um_vkckpt_cancelled)		/* while nobody looked */
+		return -ECANCELED;
 	um_vkckpt_times.freeze = vk_lap();
 	return 0;
 }
@@ -463,19 +477,19 @@ static int vk_pm_notify(struct notifier_block *nb, unsigned long event, void *un
 	switch (event) {
 	case PM_SUSPEND_PREPARE:
 		um_vkckpt_begin();
-		vk_captured = 0;
-		vk_result = 0;
+		vk_begun = 1;
+		vk_captured = vk_result = vk_frozen = vk_tasks = 0;
 		asked = vk_mark;
 		um_vkckpt_times.sync = vk_lap();
 		if (!asked)		/* by /sys/power/state: nobody saw when the sync began */
 			um_vkckpt_times.sync = 0;
 		vk_check();
-		if (um_vkckpt_refused()) {
+		if (um_vkckpt_refused())
 			vk_result = -EBUSY;
-		} else if (um_vkckpt_notice()) {
-			um_vkckpt_refuse("a guest process", "vetoed");
+		else if (um_vkckpt_notice())
 			vk_result = -ECANCELED;
-		}
+		if (vk_result == -ECANCELED && !um_vkckpt_cancelled)
+			um_vkckpt_refuse("a guest process", "vetoed");
 		if (vk_result) {	/* there is no PM_POST_SUSPEND for who refused */
 			um_vkckpt_notice_end(vk_result);
 			return NOTIFY_BAD;
@@ -491,7 +505,7 @@ static int vk_pm_notify(struct notifier_block *nb, unsigned long event, void *un
 				      um_vkckpt_times.tasks);
 		}
 		vk_mark = 0;
-		um_vkckpt_notice_end(vk_captured || vk_result < 0 ? vk_result : -EBUSY);
+		um_vkckpt_notice_end(um_vkckpt_cancelled ? -ECANCELED : vk_captured || vk_result < 0 ? vk_result : -EBUSY);
 		break;
 	}
 	return NOTIFY_OK;
@@ -501,19 +515,46 @@ static struct notifier_block vk_pm_block = { .notifier_call = vk_pm_notify };
 
 /* ---- from a host signal to the suspend path: handler -> byte in a socketpair -> interrupt -> worker ---- */
 
+/* Why the suspend did not come as far as the library. */
+static const char *vk_why(void)
+{
+	static char text[96];
+	char more[24] = "";
+
+	if (!vk_begun)
+		return "the guest: is suspending by itself";
+	if (um_vkckpt_refused())
+		return um_vkckpt_refused();
+	if (vk_frozen)
+		return "devices: one cannot be suspended (the guest's log names it)";
+	if (!vk_tasks)
+		return "tasks: work of the guest's kernel cannot be frozen";
+	if (vk_tasks > 1)
+		snprintf(more, sizeof(more), " and %d more", vk_tasks - 1);
+	snprintf(text, sizeof(text), "tasks: %s%s cannot be frozen", vk_task, more);
+	return text;
+}
+
 static void vk_work_fn(struct work_struct *work)
 {
 	int err;
 
-	um_vkckpt_kicked = 0;
+	if (!um_vkckpt_requested()) {	/* cancelled, or served by a suspend of the guest's own */
+		if (um_vkckpt_cancelled)
+			um_vkckpt_notice_end(-ECANCELED);
+		um_vkckpt_cancelled = 0;
+		return;
+	}
+	um_vkckpt_cancelled = 0;
+	vk_begun = vk_captured = 0;
 	vk_mark = os_vkckpt_usecs();
 	err = pm_suspend(PM_SUSPEND_MEM);
-	if (err && !vk_captured)
-		um_vkckpt_decline(-err, vk_result == -ECANCELED, um_vkckpt_refused() ? um_vkckpt_refused() :
-				  "tasks: not all can be frozen (the guest's kernel log names them)");
+	if (err && !vk_captured && !um_vkckpt_cancelled)
+		um_vkckpt_decline(-err, vk_result == -ECANCELED, vk_why());
 	if (err || (vk_captured && vk_result < 0))
 		os_vkckpt_say("%s\r\n", um_vkckpt_message());
-	if (um_vkckpt_kicked)		/* one that came before the kernel could hear it */
+	um_vkckpt_cancelled = 0;
+	if (um_vkckpt_requested())	/* one that came before the kernel could hear it */
 		queue_work(vk_wq, work);
 }
 static DECLARE_WORK(vk_work, vk_work_fn);
@@ -524,6 +565,13 @@ static irqreturn_t vk_interrupt(int irq, void *dev)
 
 	while (os_read_file(vk_sock[0], c, sizeof(c)) > 0)
 		;
+	/* Answered at once, wherever the suspend is: a sync may take long, and tasks that cannot be frozen are waited for. */
+	if (um_vkckpt_requested() == -ECANCELED) {
+		um_vkckpt_decline(ECANCELED, 0, "");
+		um_vkckpt_cancelled = 1;
+		pm_system_wakeup();
+		um_vkckpt_notice_cancel();
+	}
 	queue_work(vk_wq, &vk_work);
 	return IRQ_HANDLED;
 }

@@ -76,8 +76,13 @@ int um_vkckpt_notice(void)
 		r->answer = ANSWER_NONE;
 	tell();
 	mutex_unlock(&lock);
-	wait_event_timeout(changed, answers() != 0, NOTICE_TIMEOUT);
-	return answers() < 0 ? -ECANCELED : 0;
+	wait_event_timeout(changed, um_vkckpt_cancelled || answers() != 0, NOTICE_TIMEOUT);
+	return um_vkckpt_cancelled || answers() < 0 ? -ECANCELED : 0;
+}
+
+void um_vkckpt_notice_cancel(void)
+{
+	wake_up_all(&changed);
 }
 
 void um_vkckpt_notice_end(int result)

@@ -43,7 +43,7 @@ unsigned int vk_args_bytes;
 
 unsigned char um_vkckpt_entropy[64];
 char um_vkckpt_clone[64];
-int um_vkckpt_kicked, um_vkckpt_kick_fd = -1;
+int um_vkckpt_kick_fd = -1;
 struct um_vkckpt_times um_vkckpt_times;
 
 /* ---- small things ---- */
@@ -202,9 +202,8 @@ static void vk_kick(void *arg)
 	int saved = errno;
 	char c = 1;
 
-	um_vkckpt_kicked = 1;
 	if (um_vkckpt_kick_fd >= 0 && write(um_vkckpt_kick_fd, &c, 1) < 0)
-		um_vkckpt_kicked = 1;	/* full: the kernel has not looked yet and will */
+		c = 0;			/* full: the kernel has not looked yet and will */
 	errno = saved;
 }
 
@@ -468,6 +467,8 @@ void um_vkckpt_decline(int err, int vetoed, const char *why)
 	if (vk)
 		vkckpt_decline(vk, err, vetoed ? VKCKPT_R_VETOED : VKCKPT_R_HOOK_FAILED, why, &vk_error);
 }
+
+int um_vkckpt_requested(void) { return vk ? vkckpt_requested(vk) : 0; }
 
 int um_vkckpt_ask(int continues)
 {

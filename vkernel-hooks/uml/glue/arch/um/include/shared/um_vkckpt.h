@@ -59,6 +59,7 @@ extern void um_vkckpt_begin(void);		/* forget refusals */
 extern int um_vkckpt_capture(void);
 /* The request cannot be served: ends it with this errno and a sentence. */
 extern void um_vkckpt_decline(int err, int vetoed, const char *why);
+extern int um_vkckpt_requested(void);		/* 1: there is a request, -ECANCELED: it was cancelled, 0: none */
 extern void um_vkckpt_tell_times(void);		/* um_vkckpt_times as it is now goes into images from here on */
 extern void um_vkckpt_generation(unsigned char out[16], unsigned long long *thaw_count);
 extern int um_vkckpt_ask(int continues);	/* a guest process asks: 0 or -errno */
@@ -82,7 +83,6 @@ extern void um_vkckpt_disks_end(void);
 /* Left by the thaw for the kernel side; valid from the resume on. */
 extern unsigned char um_vkckpt_entropy[64];		/* for the random number generator */
 extern char um_vkckpt_clone[64];			/* the name of a clone; "": none */
-extern int um_vkckpt_kicked;			/* a signal asked; set in a handler */
 extern int um_vkckpt_kick_fd;			/* one byte into it wakes the kernel; -1: not yet */
 extern char um_vkckpt_ubd_path[UM_VK_UBD][2][UM_VK_PATH];	/* overridden paths: "" none */
 extern char um_vkckpt_line_conf[UM_VK_LINES][128];		/* overridden channels */
@@ -104,13 +104,17 @@ extern void um_vkckpt_frames(unsigned long first, unsigned int count, unsigned c
 extern int um_vkckpt_next_mm(unsigned long long *cursor, unsigned long long *id, int *pid, char *name,
 			     unsigned long *root, unsigned long *size);
 extern void um_vkckpt_map_vmalloc(void);	/* THAW: the kernel's page-wise mappings */
-/* Called by um_suspend_ops. */
+extern int um_vkckpt_cancelled;			/* the request that this suspend was for is over: cancelled */
+/* Called by the freezer, and by um_suspend_ops. */
+struct task_struct;
+extern void um_vkckpt_unfrozen(struct task_struct *task);
 extern int um_vkckpt_suspend_begin(void);
 extern int um_vkckpt_suspend_prepare(void);
 extern int um_vkckpt_suspend_enter(void);
 extern void um_vkckpt_suspend_finish(void);
 /* vkckpt_dev.c */
-extern int um_vkckpt_notice(void);		/* tells guest processes; 0 or -ECANCELED vetoed */
+extern int um_vkckpt_notice(void);		/* tells guest processes; 0 or -ECANCELED: vetoed, or the request was cancelled */
+extern void um_vkckpt_notice_cancel(void);	/* from an interrupt: that one need not wait any more */
 extern void um_vkckpt_notice_end(int result);	/* 0 committed and going on, 1 thawed, -errno */
 
 /* ---- one hook per owner of host state ---- */
