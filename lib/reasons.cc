@@ -63,7 +63,7 @@ constexpr ReasonText kReasons[] = {
 	{ R(DISK_MISSING), "the disk is not there", "put it back, or say where it is (-o NAME.path=FILE)" },
 	{ R(DISK_CHANGED), "changed since the checkpoint",
 	    "put back the disk as it was: on a changed one the guest would destroy its file system; one that was only moved or "
-	    "copied is known again if it was suspended with a digest (minivk: --disk-digest)" },
+	    "copied is known again if it was suspended with a digest (minivk: --disk-digest; UML: vkckpt.disk-digest)" },
 	{ R(DISK_IN_USE), "the disk is in use by another vkernel", "stop that vkernel first" },
 	{ R(DISK_SUSPENDED), "the disk belongs to a suspended vkernel",
 	    "thaw its image; or give the image up for good with vkckpt discard, then boot" },

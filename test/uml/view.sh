@@ -25,7 +25,7 @@ GUEST
 chmod +x "$work/host/run.sh"
 echo aaaabbbb >"$work/host/both"
 uml_disk
-"$linux" mem=128M umid=view vkckpt="$work/view.vkckpt" vkckpt.action=continue root=/dev/ubda ro init=/sbin/vkinit con=null con0=null,fd:1 ssl=null quiet \
+"$linux" mem=128M umid=view vkckpt="$work/view.vkckpt" vkckpt.action=continue vkckpt.chain=off root=/dev/ubda ro init=/sbin/vkinit con=null con0=null,fd:1 ssl=null quiet \
 	ubd0r="$work/disk.img" vkhost="$work/host" vkrun=/run/host/run.sh </dev/null >>"$work/view.log" 2>&1 &
 pid=$!
 pids="$pids $pid"

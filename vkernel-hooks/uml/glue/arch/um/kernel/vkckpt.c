@@ -94,7 +94,7 @@ static int __init vkckpt_setup_more(char *text, int *add)
 	*add = 0;
 	if (eq)
 		*eq = 0;
-	if (!eq || um_vkckpt_set(text, eq + 1))
+	if (um_vkckpt_set(text, eq ? eq + 1 : NULL))
 		os_warn("vkckpt.%s: not a parameter, or not a value of it\n", text);
 	return 0;
 }
@@ -102,8 +102,11 @@ __uml_setup("vkckpt.", vkckpt_setup_more,
 "vkckpt.action=exit|continue, vkckpt.name=<name>, vkckpt.binary=keep\n"
 "    What plain SIGCKPT does behind the commit; the name that tools call this kernel by (default: its umid); a link to this binary, which\n"
 "    alone can thaw the images, is kept beside them.\n"
-"vkckpt.chain=<2..64>\n"
-"    Images are incremental and have names of their own, <file>.0001.ckpt and so on; after so many of them comes a full one.\n"
+"vkckpt.chain=<2..64>|off, vkckpt.parent=<image>\n"
+"    Images are incremental and have names of their own, <file>.0001.ckpt and so on; after so many of them comes a full one (default: 16\n"
+"    with vkckpt.action=continue, else off). The image that the first one is built on.\n"
+"vkckpt.disk-digest\n"
+"    Images record a digest of each writable disk's content, so that it may be moved or copied before the thaw.\n"
 "vkckpt.codec=raw|lz4|lz4:1|lz4:2, vkckpt.workers=<0..64>\n"
 "    How images are stored (default: lz4, harder while the disk is the limit), and by how many threads (0: by the host's CPUs).\n\n");
 

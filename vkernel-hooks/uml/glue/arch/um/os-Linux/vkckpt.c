@@ -23,9 +23,10 @@
 #include "vkckpt_int.h"
 
 /* the settings of the command line, and the armed vkernel */
-static char vk_image[UM_VK_PATH], vk_name[64];
+static char vk_image[UM_VK_PATH], vk_name[64], vk_parent[UM_VK_PATH];
 unsigned int vk_action = VKCKPT_ACTION_EXIT;
-unsigned int vk_chain;		/* images in a chain at most; 0: none is kept */
+unsigned int vk_chain;		/* images in a chain at most; 0: none is kept; VKCKPT_CHAIN_OFF: in no case */
+unsigned int vk_digests;	/* vkckpt.disk-digest */
 unsigned int vk_codec, vk_level, vk_workers;	/* of captures, as vkckpt_config has them */
 static int vk_keep;		/* vkckpt.binary=keep */
 char vk_binary[UM_VK_PATH];	/* where it is kept; "": not */
@@ -154,10 +155,16 @@ static int vk_set_codec(const char *value)
 	return 0;
 }
 
-/* the value of vkckpt= or of vkckpt.KEY= */
+/* The value of vkckpt= or of vkckpt.KEY=; NULL: vkckpt.KEY alone. */
 int um_vkckpt_set(const char *key, const char *value)
 {
-	if (!*key) {
+	if (!strcmp(key, "disk-digest")) {
+		vk_digests = !value;
+		if (value && strcmp(value, "off"))
+			return -EINVAL;
+	} else if (!value) {
+		return -EINVAL;
+	} else if (!*key) {
 		if (!*value || strlen(value) >= sizeof(vk_image) - 16)
 			return -EINVAL;
 		strcpy(vk_image, value);
@@ -173,9 +180,15 @@ int um_vkckpt_set(const char *key, const char *value)
 		else
 			return -EINVAL;
 	} else if (!strcmp(key, "chain")) {
-		vk_chain = atoi(value);
-		if (vk_chain < 2 || vk_chain > VKCKPT_MAX_CHAIN)
+		unsigned int chain = strcmp(value, "off") ? (unsigned int)atoi(value) : VKCKPT_CHAIN_OFF;
+
+		if (chain < 2 || (chain > VKCKPT_MAX_CHAIN && chain != VKCKPT_CHAIN_OFF))
 			return -EINVAL;
+		vk_chain = chain;
+	} else if (!strcmp(key, "parent")) {
+		if (!*value || strlen(value) >= sizeof(vk_parent))
+			return -EINVAL;
+		strcpy(vk_parent, value);
 	} else if (!strcmp(key, "codec")) {
 		return vk_set_codec(value);
 	} else if (!strcmp(key, "workers")) {
@@ -258,6 +271,12 @@ const struct vkckpt_hooks vk_hooks = {
 };
 
 /* ---- arm ---- */
+
+void vk_default_chain(int is_file)
+{
+	if (!vk_chain && is_file && (vk_action == VKCKPT_ACTION_CONTINUE || vk_parent[0]))
+		vk_chain = VKCKPT_CHAIN_DEFAULT;
+}
 
 void um_vkckpt_add(int kind, int unit, const char *name)
 {
@@ -373,6 +392,7 @@ int um_vkckpt_arm(void)
 
 	if (!um_vkckpt_wanted())
 		return 1;
+	vk_default_chain(vk_stream(vk_image) < 0);
 	n = vk_common(&c);
 	if (n < 0)
 		return n;
@@ -394,6 +414,7 @@ int um_vkckpt_arm(void)
 	c.name = *name ? name : "uml";
 	c.image_fd = vk_stream(vk_image);
 	c.image_path = c.image_fd < 0 ? vk_image : NULL;
+	c.parent_path = *vk_parent ? vk_parent : NULL;
 	if (c.image_fd >= 0)
 		fcntl(c.image_fd, F_SETFD, FD_CLOEXEC);	/* its reader waits for the end of this process only */
 	c.segments = &ram;

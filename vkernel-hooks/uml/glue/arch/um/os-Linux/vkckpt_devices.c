@@ -96,6 +96,7 @@ static int machine_save(void *device, struct vkckpt_sink *sink)
 	vkckpt_put_u64(sink, "fd_limit", limit);
 	vkckpt_put_u64(sink, "action", vk_action);
 	vkckpt_put_u64(sink, "chain", vk_chain);
+	vkckpt_put_u64(sink, "disk_digest", vk_digests);
 	vkckpt_put_u64(sink, "codec", vk_codec);
 	vkckpt_put_u64(sink, "level", vk_level);
 	vkckpt_put_u64(sink, "workers", vk_workers);

@@ -45,10 +45,11 @@ extern struct vk_host *vk_host;			/* NULL: this process booted */
 extern struct vk_host *vk_host_thawing;		/* valid only while a thaw still has its own data */
 extern char vk_args[UM_VK_ARGS];
 extern unsigned int vk_args_bytes;
-extern unsigned int vk_action, vk_chain, vk_codec, vk_level, vk_workers;
+extern unsigned int vk_action, vk_chain, vk_codec, vk_level, vk_workers, vk_digests;
 extern char vk_binary[UM_VK_PATH];		/* where the binary is kept; "": not */
 extern const struct vkckpt_hooks vk_hooks;
 extern int vk_stream(const char *image);	/* the descriptor of "fd:N", for an image that is no file; -1: it is one */
+extern void vk_default_chain(int is_file);	/* where nobody says: one for images that are files and follow each other */
 extern int vk_common(struct vkckpt_config *c);	/* what a boot and a thaw tell the library: 0 or -errno */
 /* A kernel stack has 16 kB: the library's functions but vkckpt_capture and vkckpt_request are called on one of the host's. */
 extern int vk_on_host_stack(int (*fn)(void *), void *arg);

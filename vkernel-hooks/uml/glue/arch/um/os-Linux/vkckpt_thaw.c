@@ -217,12 +217,14 @@ static int vk_look(const char *path)
 		limit = vkckpt_get_u64(source, "fd_limit", 64);
 		vk_action = vkckpt_get_u64(source, "action", VKCKPT_ACTION_EXIT);
 		vk_chain = vkckpt_get_u64(source, "chain", 0);
+		vk_digests = vkckpt_get_u64(source, "disk_digest", 0);
 		vk_codec = vkckpt_get_u64(source, "codec", 0);
 		vk_level = vkckpt_get_u64(source, "level", 0);
 		vk_workers = vkckpt_get_u64(source, "workers", 0);
 	}
 	vkckpt_image_close(image);
-	if (limit < 3 || limit > VK_MAX_FD || vk_chain > VKCKPT_MAX_CHAIN || vk_workers > VKCKPT_MAX_WORKERS || vk_level > 2 ||
+	if (limit < 3 || limit > VK_MAX_FD || (vk_chain > VKCKPT_MAX_CHAIN && vk_chain != VKCKPT_CHAIN_OFF) || vk_digests > 1 ||
+	    vk_workers > VKCKPT_MAX_WORKERS || vk_level > 2 ||
 	    (vk_codec && vk_codec != VKCKPT_CODEC_RAW && vk_codec != VKCKPT_CODEC_LZ4) || (vk_action != VKCKPT_ACTION_EXIT && vk_action != VKCKPT_ACTION_CONTINUE)) {
 		vk_fail(&vk_error, EBADMSG, VKCKPT_R_DAMAGED, "machine", "the record is %s", "not one of ours");
 		vk_end(&vk_error, path);
@@ -249,22 +251,19 @@ static unsigned int vk_lazy(const char *how)
 	return lazy;
 }
 
-/*
- * "KEY=VALUE" of each vkckpt.KEY=VALUE in argv: what the captured kernel was started with, but for what is said anew. Done twice, because a
- * thaw writes over these variables.
- */
+/* What vkckpt.KEY and vkckpt.KEY=VALUE in argv say anew of what the captured kernel was started with. Done twice, as a thaw writes over it. */
 static void vk_settings(char **argv)
 {
-	static const char *const keys[] = { "action", "chain", "codec", "workers" };
-	unsigned int i, n;
+	static const char *const keys[] = { "action", "chain", "codec", "workers", "disk-digest" };
+	unsigned int i, n, count = sizeof(keys) / sizeof(*keys);
 
 	for (; *argv; argv++) {
 		if (strncmp(*argv, "vkckpt.", 7))
 			continue;
 		n = strcspn(*argv + 7, "=");
-		for (i = 0; i < 4 && (strlen(keys[i]) != n || strncmp(*argv + 7, keys[i], n)); i++)
+		for (i = 0; i < count && (strlen(keys[i]) != n || strncmp(*argv + 7, keys[i], n)); i++)
 			;
-		if (i == 4 || !(*argv)[7 + n] || um_vkckpt_set(keys[i], *argv + 8 + n) < 0) {
+		if (i == count || um_vkckpt_set(keys[i], (*argv)[7 + n] ? *argv + 8 + n : NULL) < 0) {
 			fprintf(stderr, "thaw: %s: not a parameter of a thaw, or not a value of it (BAD_ARGUMENT)\n", *argv);
 			exit(1);
 		}
@@ -290,7 +289,7 @@ int um_vkckpt_thaw(int argc, char **argv)
 	struct vkckpt *ck;
 	struct vk_host *host;
 	long long began = os_vkckpt_usecs(), exec = began - vk_began;
-	unsigned int lazy = 0;
+	unsigned int lazy = 0, chain;
 	int i, n = 0, dry = 0, other = 0, in, out, limit;
 	char stream[32];
 
@@ -346,7 +345,11 @@ int um_vkckpt_thaw(int argc, char **argv)
 	if (out >= 0)
 		out = vk_behind(out, limit);
 	vk_occupy(host, limit);
+	if ((out >= 0 || clone) && vk_chain != VKCKPT_CHAIN_OFF)
+		vk_chain = 0;		/* it is a pipe now, or that chain is the brother's */
 	vk_settings(argv + 1);
+	vk_default_chain(out < 0);
+	chain = vk_chain;
 	memset(&c, 0, sizeof(c));
 	c.size = sizeof(c);
 	if (vk_common(&c.vkernel) < 0)
@@ -366,8 +369,6 @@ int um_vkckpt_thaw(int argc, char **argv)
 	c.lazy = lazy;
 	c.parent_path = parent;
 	c.clone = clone;
-	if (clone)
-		c.vkernel.chain = 0;	/* that one is its brother's */
 	c.refusal = vk_refusal;
 	memset(&err, 0, sizeof(err));
 	if (vkckpt_thaw(&c, &ck, &err) < 0)
@@ -379,6 +380,7 @@ int um_vkckpt_thaw(int argc, char **argv)
 	if (in >= 0)
 		close(in);
 	vk_settings(argv + 1);
+	vk_chain = chain;
 	if (lazy)
 		vk_say_eager(ck);
 	um_vkckpt_map_vmalloc();

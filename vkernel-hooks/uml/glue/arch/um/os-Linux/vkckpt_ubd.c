@@ -119,6 +119,7 @@ static int ubd_open(void *arg, const char *name, const struct vkckpt_source *sou
 		if (r == 0) {
 			o->disk = &vk_disks[o->dev.unit];
 			o->disk->copies = backing != NULL;
+			o->disk->digests = vk_digests;
 		}
 	}
 	if (r < 0) {
@@ -183,6 +184,7 @@ static int vk_boot_disk(void *arg)
 		os_vkckpt_say("ubd%d: %s\r\n", b->unit, err.message);
 	}
 	vk_disks[b->unit].copies = b->cow;
+	vk_disks[b->unit].digests = vk_digests;
 	return r;
 }
 
