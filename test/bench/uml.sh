@@ -18,8 +18,8 @@ GUEST
 chmod +x "$work/host/run.sh"
 : >"$out"
 
-ways=eager
-! uml_has_userfaultfd || ways="eager lazy"
+ways="eager lazy"
+uml_has_userfaultfd || ways=eager
 
 say() { printf '%s\t%s\t%s\n' "$size" "$1" "$2" >>"$out"; }
 # told WORD: this number of the statistics
