@@ -52,9 +52,7 @@ first=$(grep -a -o 'TICK [0-9]*' "$work/dev.log" | head -n 1 | cut -d' ' -f2)
 [ "$(sums)" = "$before" ] || { echo "the disks are others after the thaw: $before, then $(sums)"; exit 1; }
 if grep -a TICK "$work/plain.log"; then exit 1; fi
 # the serial line has a new pty, which the management console names
-perl -MSocket -e 'socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die; bind($s, sockaddr_un("$ARGV[1]")) or die; my $c = "config ssl0";
-	send($s, pack("LLLa*", 0xcafebabe, 2, length $c, $c), 0, sockaddr_un($ARGV[0])) or die "mconsole: $!"; alarm 10;
-	recv($s, my $r, 1000, 0) // die; print substr($r, 12), "\n"' "$HOME/.uml/dev/mconsole" "$work/client" >"$work/answer"
+uml_mconsole dev config ssl0 >"$work/answer"
 cat "$work/answer"
 pts=$(grep -a -o '/dev/pts/[0-9]*' "$work/answer")
 perl -e 'use POSIX; open(my $f, "+<", shift) or die; my $t = POSIX::Termios->new; $t->getattr(fileno $f); $t->setlflag(0); $t->setattr(fileno $f, TCSANOW);

@@ -1,6 +1,6 @@
 # A serial line at a pty channel, which takes the first free one of the old BSD pairs (/dev/ptyp0 and /dev/ttyp0), over two thaws: input and output,
-# window size, its name. Hosts of today have no such pairs. In a /dev of this test's own, nodes of the pty multiplexer stand in for the masters:
-# each open makes a new pair, whose other side is found by its number.
+# window size, its name; then as what replaces another channel. Hosts of today have no such pairs. In a /dev of this test's own, nodes of the pty
+# multiplexer stand in for the masters: each open makes a new pair, whose other side is found by its number.
 set -eu
 if [ "${1:-}" != inside ]; then
 	if [ "$(id -u)" != 0 ] || ! unshare -m true 2>/dev/null; then
@@ -26,7 +26,7 @@ mount --move "$work/dev" /dev 2>/dev/null || mount --rbind "$work/dev" /dev
 uml_disk
 cat >"$work/host/run.sh" <<'GUEST'
 #!/bin/bash
-while read -r line; do echo "heard $line $(stty size)" >/dev/ttyS0; done </dev/ttyS0 &
+while :; do while read -r line; do echo "heard $line $(stty size)" >/dev/ttyS0; done </dev/ttyS0; sleep 0.2; done 2>/dev/null &
 while :; do echo TICK; sleep 0.3; done
 GUEST
 chmod +x "$work/host/run.sh"
@@ -85,6 +85,14 @@ for word in beta gamma; do
 	uml_until_armed pty
 	side $word
 done
+# to nothing, and to a pty again
+uml_suspend pty
+uml_thaw pty thaw.ssl0=null
+uml_until_armed pty
+uml_suspend pty
+uml_thaw pty thaw.ssl0=pty
+uml_until_armed pty
+side delta 44 120
 uml_suspend pty
 "$vkckpt" info "$work/pty.vkckpt" | grep 'ssl0.*channels=pty'
 echo "note: on stand-ins for BSD ptys"

@@ -39,13 +39,6 @@ refused() {	# PATTERN
 	until [ "$(grep -a -c TICK "$work/$name.log")" -gt "$lines" ]; do i=$((i + 1)); [ $i -lt 300 ]; sleep 0.1; done
 	for file in "$work/$name.vkckpt" "$work/$name.vkckpt.part"; do [ ! -e "$file" ] || { echo "refused, and there is $file"; exit 1; }; done
 }
-calls=0
-mconsole() {
-	calls=$((calls + 1))
-	perl -MSocket -e 'socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die; bind($s, sockaddr_un("$ARGV[1]")) or die; my $c = $ARGV[2];
-		send($s, pack("LLLa*", 0xcafebabe, 2, length $c, $c), 0, sockaddr_un($ARGV[0])) or die "mconsole: $!"; alarm 20;
-		recv($s, my $r, 1000, 0) // die; my ($err) = unpack "L", $r; print substr($r, 12), "\n"; exit $err' "$HOME/.uml/$name/mconsole" "$work/client$calls" "$*"
-}
 network=
 if [ "$(id -u)" = 0 ] && [ -c /dev/net/tun ]; then
 	network="vec0:transport=tap,depth=8"
@@ -61,7 +54,7 @@ uml_until_armed many
 guest 'exec 7<>/dev/tty1'
 refused 'con1: its open xterm'
 guest 'exec 7>&-'
-mconsole config con1=none
+uml_mconsole many config con1=none
 guest 'exec 7<>/dev/ubdb'
 refused 'ubd1: shared (flag c)'
 guest 'exec 7>&-'
@@ -73,19 +66,19 @@ fi
 guest 'ip link set vec1 up'
 refused 'vec1: its transport is not one of'
 guest 'ip link set vec1 down'
-mconsole config ubd3="$work/later.img"
+uml_mconsole many config ubd3="$work/later.img"
 refused 'ubd3: was configured after'
-mconsole remove ubd3
-mconsole config ssl2=pts
+uml_mconsole many remove ubd3
+uml_mconsole many config ssl2=pts
 refused 'ssl2: was configured after'
-mconsole config ssl2=none
+uml_mconsole many config ssl2=none
 guest 'for i in $(seq 260); do echo $i >/mnt/f.$i; exec {f}</mnt/f.$i; opened="$opened $f"; done'
 refused 'hostfs: too many open files'
 guest 'for f in $opened; do exec {f}<&-; done'
 guest 'mkdir -p /froze; mount -t tmpfs none /froze; dd if=/dev/zero of=/froze/img bs=1M count=8 2>/dev/null; mkfs.ext4 -q /froze/img; mkdir /froze/fs; mount -o loop /froze/img /froze/fs; fsfreeze -f /froze/fs; (echo x >/froze/fs/file) & until grep -q "^State:.D" /proc/$!/status; do sleep 0.1; done; echo $!'
 refused "tasks: run.sh (pid $(tail -n 1 "$work/host/said.$n")) cannot be frozen"
 guest 'fsfreeze -u /froze/fs; wait $!; umount /froze/fs /froze'
-mconsole remove ubd1		# what is taken away is no reason
+uml_mconsole many remove ubd1		# what is taken away is no reason
 uml_suspend many
 : >"$work/many.log"
 uml_thaw many

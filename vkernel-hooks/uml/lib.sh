@@ -59,6 +59,12 @@ uml_until_armed() {
 		sleep 0.1
 	done
 }
+# uml_mconsole NAME COMMAND...: tells its management console, whose answer is printed; the status is that of the command.
+uml_mconsole() {
+	perl -MSocket -e 'my ($to, $own, undef, @c) = @ARGV; my $c = "@c"; unlink $own; socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die; bind($s, sockaddr_un($own)) or die;
+		send($s, pack("LLLa*", 0xcafebabe, 2, length $c, $c), 0, sockaddr_un($to)) or die "mconsole: $!"; alarm 20;
+		recv($s, my $r, 1000, 0) // die; my ($err) = unpack "L", $r; print substr($r, 12), "\n"; exit $err' "$HOME/.uml/$1/mconsole" "$work/mconsole.$1" "$@"
+}
 # uml_suspend NAME: suspends it and checks its exit status.
 uml_suspend() {
 	"$vkckpt" suspend "$1" || return 1
@@ -70,7 +76,7 @@ uml_suspend() {
 uml_end() {
 	rc=0
 	wait "$pid" || rc=$?
-	[ $rc -eq 0 ] || { echo "$1 ended with status $rc" >&2; return 1; }
+	[ $rc -eq 0 ] || { echo "$1 ended with status $rc:" >&2; tail -n 40 "$work/$1.log" >&2; return 1; }
 }
 # uml_keep_log NAME: its console's log goes to the end of $work/all.log and begins anew.
 uml_keep_log() { cat "$work/$1.log" >>"$work/all.log" && : >"$work/$1.log"; }
