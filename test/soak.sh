@@ -1,8 +1,9 @@
 #!/bin/sh
 # test/soak.sh [CYCLES [UML-CYCLES]]: what takes too long for make test. A shell job under load that is suspended and thawed at random
 # moments until there were CYCLES (1000) of them, each run's output compared with that of an undisturbed run; User Mode Linux: the survivor
-# under I/O stress through UML-CYCLES (200), services with one connection through a quarter of that, the tests of test/uml/deep; then the
-# oracle at every trap of the long programs, and over every combination of the ways to write and to thaw an image. SOAK_SEED=N: the same moments again.
+# under I/O stress through UML-CYCLES (200), through a quarter of that lazily in a chain, services under load through a quarter, every combination
+# of the ways to write and to thaw an image, the tests of test/uml/deep; then the oracle at every trap of the long programs, and over the same
+# combinations. SOAK_SEED=N: the same moments again.
 set -eu
 cd "$(dirname "$0")/.."
 cycles=${1:-1000}
@@ -59,10 +60,10 @@ echo "soak: $done_cycles suspends and thaws in $runs runs, every output equal to
 echo "figure: soak-minivk-cycles $done_cycles" >build/soak.figures	# for test/figures.sh
 
 echo "== User Mode Linux"
-LIMIT=20000 CYCLES=$uml_cycles sh test/uml/run.sh cycles lazy
+LIMIT=20000 CYCLES=$uml_cycles sh test/uml/run.sh cycles
 echo "figure: soak-uml-cycles $uml_cycles" >>build/soak.figures
-LIMIT=20000 CYCLES=$((uml_cycles / 4)) sh test/uml/run.sh network
-LIMIT=20000 sh test/uml/run.sh test/uml/deep/*.sh
+LIMIT=20000 CYCLES=$((uml_cycles / 4)) sh test/uml/run.sh lazy network	# a lazy cycle takes several times as long as one of the first
+LIMIT=20000 ORACLE_DEEP=1 sh test/uml/run.sh matrix test/uml/deep/*.sh
 
 echo "== the real programs, killed and stopped at every passing of every named fault point"
 CRASH_DEEP=1 build/test/e2e/run '[crash]'
