@@ -107,14 +107,14 @@ if [ -f test/fuzz/run.cc ]; then
 	# Read calls of the library lead to files in memory (test/fuzz/memory_host.cc); one stage of a thaw is stood in for.
 	wrap=
 	for name in 8sys_openEPKcii 9sys_closeEi 8sys_readEiPvm 9sys_preadEiPvmm 9sys_fstatEiP4stat 9sys_lstatEPKcP4stat 9sys_fcntlEiil 11sys_madviseEPvmi \
-	    12sys_populateEPvm 21disks_prepare_runningER6vkckpt 10host_factsEP13vkckpt_f_host 21host_memory_availableEv 22group_memory_availableEv; do
+	    12sys_populateEPvm 8sys_mmapEPvmiiim 10sys_munmapEPvm 21disks_prepare_runningER6vkckpt 10host_factsEP13vkckpt_f_host 21host_memory_availableEv 22group_memory_availableEv; do
 		wrap="$wrap -Wl,--wrap=_ZN2vk$name"
 	done
 	objects TEST_CXXFLAGS test/fuzz/run.cc
 	fuzz_run=$objs
 	objects TEST_CXXFLAGS test/fuzz/libfuzzer.cc
 	fuzz_lib=$objs
-	objects TEST_CXXFLAGS test/fuzz/*_target.cc test/fuzz/image_model.cc test/fuzz/memory_host.cc test/fuzz/mutate.cc test/fuzz/seeds.cc
+	objects TEST_CXXFLAGS test/fuzz/*_target.cc test/fuzz/image_model.cc test/fuzz/memory_host.cc test/fuzz/memory_bound.cc test/fuzz/mutate.cc test/fuzz/seeds.cc
 	program $B/test/fuzz/run "-no-pie $wrap -lsodium -lbsd -llz4" $objs $fuzz_run $sodium_lib $B/lib/libvkckpt.a
 	[ $B != build/fuzz ] || program $B/test/fuzz/libfuzzer "-no-pie -fsanitize=fuzzer $wrap -lsodium -lbsd -llz4" $objs $fuzz_lib $sodium_lib $B/lib/libvkckpt.a
 	tests="$tests $B/test/fuzz/run"

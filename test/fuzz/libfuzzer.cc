@@ -1,5 +1,5 @@
 // libFuzzer's entry points (make fuzz): the target is the one that the environment names in VKCKPT_FUZZ.
-#include "test/fuzz/fuzz.h"
+#include "test/fuzz/memory_bound.h"
 
 #include <cstring>
 
@@ -25,7 +25,7 @@ const FuzzTarget *target()
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	target()->run(data, size);
+	memory_bound::run(*target(), data, size);
 	return 0;
 }
 

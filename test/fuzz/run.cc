@@ -5,7 +5,7 @@
 //	run --make CORPUS			writes the seeds that this program makes (test/fuzz/seeds.cc)
 //
 // CORPUS has a folder per target. The same inputs every time; a failure prints the command that repeats it.
-#include "test/fuzz/fuzz.h"
+#include "test/fuzz/memory_bound.h"
 
 #include <algorithm>
 #include <csignal>
@@ -54,7 +54,7 @@ void run_target(const FuzzTarget &target, const char *folder, std::vector<Bytes>
 {
 	const size_t seeds = corpus.size();
 	for (const Bytes &seed : corpus)
-		target.run(seed.data(), seed.size());
+		memory_bound::run(target, seed.data(), seed.size());
 	for (unsigned long n = first; n < first + inputs; n++) {
 		std::snprintf(g_doing, sizeof g_doing, "fuzz: target %s, input %lu; repeat: build/test/fuzz/run %s %lu %s %lu\n", target.name, n,
 		    folder, n % 1000 + 1, target.name, n / 1000 * 1000);
@@ -63,7 +63,7 @@ void run_target(const FuzzTarget &target, const char *folder, std::vector<Bytes>
 		fuzz::Random random(n * 2654435761u + seeds);
 		Bytes bytes = corpus[random.below(corpus.size())];
 		target.mutate(bytes, random);
-		target.run(bytes.data(), bytes.size());
+		memory_bound::run(target, bytes.data(), bytes.size());
 		if (corpus.size() < 4 * seeds + 16 && random.below(16) == 0 && bytes.size() < (1 << 17))
 			corpus.push_back(bytes);
 	}
