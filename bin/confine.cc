@@ -54,7 +54,7 @@ int make_ruleset(int abi, bool writes)
 bool allow(int ruleset, const std::string &path, uint64_t of_file, uint64_t of_folder)
 {
 	struct stat facts;
-	int fd = open(path.c_str(), O_PATH | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, path.c_str(), O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	bool allowed = fstat(fd, &facts) == 0;

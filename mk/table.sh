@@ -70,7 +70,7 @@ for t in unit fault vmspace e2e; do
 	[ $t = fault ] && deps="$sodium_lib $B/faulty/libvkckpt.a"
 	[ $t = vmspace ] && deps=$B/vkernel-hooks/linux/libvmspace.a
 	[ $t = unit ] && deps="$sodium_lib $deps"
-	[ $t = e2e ] && deps="$B/command/bin/confine.o $deps"
+	[ $t = e2e ] && deps="$B/command/bin/confine.o $B/test/fault/points.o $deps"
 	wrap=
 	[ $t != unit ] || wrap='-Wl,--wrap=_ZN2vk12sys_clock_nsEi'	# test/unit/test_clock.cc steps the wall clock
 	if [ $t = fault ]; then					# test/fault/tools.cc: the command's own calls fail, too

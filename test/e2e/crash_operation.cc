@@ -4,6 +4,9 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <set>
+
+#include "test/fault/points.h"
 
 namespace vktest {
 
@@ -58,6 +61,23 @@ void await_end(CrashStage &s, const Operation &op, Process &child)
 		FAIL(op.name << ": no end: " << child.err());
 }
 
+void hold_against_table(const Points &passed, unsigned operation)
+{
+	std::set<std::string> names;
+	for (const auto &[point, count] : passed)
+		names.insert(point);
+	for (const std::string &name : names) {
+		const points::Point *p = points::find(name);
+		INFO(name << " is passed by the real programs; the row of test/fault/points.cc, operation " << operation);
+		CHECK(p);
+		CHECK((!p || (p->operations & operation) == operation));
+	}
+	for (const points::Point *p = points::begin(); operation && p != points::end(); p++) {
+		INFO(p->name << " is not passed by the real programs; operation " << operation);
+		CHECK((!(p->operations & operation) || names.count(p->name)));
+	}
+}
+
 Points points_of(CrashStage &s, const Operation &op, Child &vk)
 {
 	op.begin(s, vk);
@@ -65,6 +85,7 @@ Points points_of(CrashStage &s, const Operation &op, Child &vk)
 	Child child = op.run(s, vk);
 	await_end(s, op, *child);
 	const Points all = s.passed();
+	hold_against_table(all, 0);
 	s.asking = nullptr;
 	child->signal(SIGKILL);
 	(void)child->end();

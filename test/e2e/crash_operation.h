@@ -32,6 +32,8 @@ void be_suspended(CrashStage &, Child &vk);
 
 // Waits until it is over with the process: done, refused or dead.
 void await_end(CrashStage &, const Operation &, Process &);
+// Every point is in the table of points.h; operation: those that the table has of it (points::kSeal ...) and no others, 0: not known.
+void hold_against_table(const Points &passed, unsigned operation);
 // What is passed when nothing happens; vk: the vkernel that runs before it, and afterwards.
 Points points_of(CrashStage &, const Operation &, Child &vk);
 // True: the point was reached. Nobody has settled anything yet.

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "test/e2e/crash_operation.h"
+#include "test/fault/points.h"
 
 using namespace vktest;
 namespace fs = std::filesystem;
@@ -115,6 +116,8 @@ const Operation kCheckpoint = { "checkpoint onto a sealed chain", [](CrashStage 
 // What nobody has changed yet is read in the same way by other operations, which test_named_points.cc kills.
 bool is_tried(const std::string &point) { return !is_only_memory(point) || most_times() > 1; }
 
+void add(Points &all, const Points &more) { all.insert(all.end(), more.begin(), more.end()); }
+
 // A host that refuses there: the operation is done all the same, or says why not, and the vkernel or its image is as good as before.
 unsigned refused_everywhere(ChainStage &s, const Operation &op, Child &vk)
 {
@@ -160,6 +163,7 @@ struct Command {
 	const char *name;
 	std::vector<std::string> words;
 	bool seals;		// what it makes
+	unsigned operation;	// in the table of points
 };
 
 struct Commands {
@@ -174,8 +178,8 @@ struct Commands {
 		plain = contents(image);
 		need(s.place.tool({"seal", "-q", "--seal-to", s.open_key(), image}).status == 0, "not sealed");
 		sealed = contents(image);
-		all = { { "seal", {"seal", "-q", "--seal-to", s.open_key(), image}, true }, { "unseal", {"unseal", "-q", "--key", s.key(), image}, false },
-		    { "sign", {"sign", "-q", "--key", s.place / "by.key", image}, false } };
+		all = { { "seal", {"seal", "-q", "--seal-to", s.open_key(), image}, true, points::kSeal }, { "unseal", {"unseal", "-q", "--key", s.key(), image}, false, points::kUnseal },
+		    { "sign", {"sign", "-q", "--key", s.place / "by.key", image}, false, points::kSign } };
 	}
 	void begin(const Command &c)
 	{
@@ -274,6 +278,7 @@ TEST_CASE("keygen, killed or refused at every named point: no public key without
 	begin();
 	REQUIRE(s.command(words)->end().status == 0);
 	const Points points = s.passed();
+	Points all = points;
 	REQUIRE(points.size() >= 5);
 	unsigned pairs = 0, halves = 0, refused = 0;
 	for (const auto &[point, count] : points)
@@ -296,12 +301,14 @@ TEST_CASE("keygen, killed or refused at every named point: no public key without
 			begin();
 			s.arm(point, time, crash::kError, ENOSPC);
 			const Outcome o = s.command(words)->end();
+			add(all, s.passed());
 			INFO(o.err);
 			CHECK((o.status == 0 || (o.status == 1 && has(o.err, "("))));
 			CHECK(fs::exists(open) == (o.status == 0));
 			CHECK(fs::exists(secret) == (o.status == 0));
 			refused += o.status == 1;
 		}
+	hold_against_table(all, points::kKeygen);
 	CHECK(pairs > 0);
 	CHECK(halves > 2);
 	CHECK(refused > 5);
@@ -313,6 +320,7 @@ TEST_CASE("seal, unseal and sign, killed, refused or stopped at every named poin
 	unsigned killed = 0, refused = 0, stopped = 0;
 	for (const Command &command : c.all) {
 		const Points points = c.points(command);
+		Points all = points;
 		REQUIRE(points.size() > 8);
 		for (const auto &[point, count] : points) {
 			INFO(command.name << " at " << point);
@@ -323,6 +331,7 @@ TEST_CASE("seal, unseal and sign, killed, refused or stopped at every named poin
 			// What it left is in nobody's way.
 			c.s.look();
 			Outcome o = c.s.command(command.words)->end();
+			add(all, c.s.passed());
 			const bool was_done = contents(c.image) != c.plain && contents(c.image) != c.sealed;
 			INFO(o.err);
 			CHECK((o.status == 0 || has(command.name, "seal")));	// a sealed one is not sealed again without its key, and one in clear not unsealed
@@ -332,6 +341,7 @@ TEST_CASE("seal, unseal and sign, killed, refused or stopped at every named poin
 			c.begin(command);
 			c.s.arm(point, 1, crash::kError, EIO);
 			o = c.s.command(command.words)->end();
+			add(all, c.s.passed());
 			INFO(o.err);
 			CHECK((o.status == 0 || (o.status == 1 && has(o.err, "("))));
 			refused += o.status == 1;
@@ -357,6 +367,7 @@ TEST_CASE("seal, unseal and sign, killed, refused or stopped at every named poin
 			c.judge(command);
 			stopped++;
 		}
+		hold_against_table(all, command.operation);
 	}
 	CHECK(killed > 30);
 	CHECK(refused > 25);

@@ -4,6 +4,7 @@
 // A process that is stopped there for any time while others go on is what the explorer does (explorer.cc).
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <csetjmp>
 #include <cstdio>
@@ -368,11 +369,12 @@ TEST_CASE("every named fault point fails in every way", "[points]")
 	}
 	unsigned number = 0;
 	for (const points::Point *p = points::begin(); p != points::end(); p++) {
-		INFO(p->number << " " << p->name << ": reached in operations " << reached[p->name] << " of " << p->operations);
-		CHECK((reached[p->name] & p->operations) == p->operations);
+		const unsigned here = p->operations & points::kSimulated;
+		INFO(p->number << " " << p->name << ": reached in operations " << reached[p->name] << " of " << here);
+		CHECK((reached[p->name] & here) == here);
 		CHECK(p->number == ++number);
 	}
 	printf("figure: fault-points %zu\nfigure: fault-operations %zu\nfigure: fault-points-x-operations %u\nfigure: fault-tries %u\n",
-	    reached.size(), kOperations.size(), pairs, tried);
+	    size_t(std::count_if(reached.begin(), reached.end(), [](const auto &one) { return one.second != 0; })), kOperations.size(), pairs, tried);
 	CHECK(tried > 2800);
 }
