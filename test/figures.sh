@@ -30,8 +30,9 @@ for target in $(build/test/fuzz/run --list); do
 	printf '%-36s %14s   %s\n' "fuzz-$target-inputs" "$(cat "build/fuzz-long/$target" 2>/dev/null || echo -)" \
 	    "make fuzz-long$([ ! -e "build/fuzz-long/$target.log" ] || echo ": A FINDING, build/fuzz-long/$target.log")"
 done
-now build/test/unit/run "[damage]"
+now build/test/unit/run "[damage],[seal]"
 now build/test/fault/run "[points],[power],[explorer]"
+now build/test/e2e/run "[crash]"
 last build/explore.log "make explore"
 last build/soak.figures "make soak"
 exit $status

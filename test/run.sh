@@ -21,14 +21,15 @@ one() {
 }
 # failures: what the log says of every failed check, once more at the end of the run
 failures() { grep -E -A 5 'FAILED:$|^repeat:' "$log" >>"$failed"; }
+compact() { grep -E '^(skipped|figure):' "$log"; tail -n 3 "$log" | grep -v '^figure:'; }
 # catch PROGRAM: a Catch2 program; it writes its own counts, dying without them is a failure
 catch() {
 	echo "== $1"
 	before=$(wc -l <"$results")
 	"$@" >"$log" 2>&1
 	rc=$?
-	# compact on success: only what was skipped and the last lines
-	if [ $rc -eq 0 ]; then grep '^skipped:' "$log"; tail -n 3 "$log"; else cat "$log"; fi
+	# compact on success: only what was skipped, what was counted (test/figures.sh) and the last lines
+	if [ $rc -eq 0 ]; then compact; else cat "$log"; fi
 	[ "$(wc -l <"$results")" -gt "$before" ] || { echo "$1 ended with status $rc and no result" | tee -a "$failed"; echo "$1 0 1 0" >>"$results"; }
 	[ $rc -eq 0 ] || { failures; status=1; }
 }
@@ -55,7 +56,7 @@ as_user() {
 		env HOME="$copy" TMPDIR="$copy" TEST_RESULT="$copy/result" XDG_RUNTIME_DIR= \
 		build/test/e2e/run "~[crash]" >"$log" 2>&1)
 	rc=$?
-	if [ $rc -eq 0 ]; then grep '^skipped:' "$log"; tail -n 3 "$log"; else cat "$log"; failures; status=1; fi
+	if [ $rc -eq 0 ]; then compact; else cat "$log"; failures; status=1; fi
 	if [ -s "$copy/result" ]; then cat "$copy/result" >>"$results"; else echo "user 0 1 0" >>"$results"; fi
 	rm -rf "$copy"
 }

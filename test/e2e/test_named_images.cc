@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 
 #include "test/e2e/crash_operation.h"
@@ -227,6 +228,7 @@ TEST_CASE("a sealed chain, killed at every named point: one side goes on, with i
 				vk = op->settled(s, turn++ % 2);
 			}
 	}
+	printf("figure: crash-chain-killed %u\n", killed);
 	CHECK(killed > 55);
 }
 
@@ -243,6 +245,7 @@ TEST_CASE("a sealed chain, stopped where names and disks change hands while othe
 				stopped_at(s, *op, vk, point);
 				stopped++;
 			}
+	printf("figure: crash-chain-stopped %u\n", stopped);
 	CHECK(stopped > 5);
 }
 
@@ -253,6 +256,7 @@ TEST_CASE("a sealed chain, refused by the host at every named point: done, or th
 	unsigned refused = 0;
 	for (const Operation *op : { &kCheckpoint, &kSuspend, &kThaw })
 		refused += refused_everywhere(s, *op, vk);
+	printf("figure: crash-chain-refused %u\n", refused);
 	CHECK(refused > 55);
 }
 
@@ -309,6 +313,7 @@ TEST_CASE("keygen, killed or refused at every named point: no public key without
 			refused += o.status == 1;
 		}
 	hold_against_table(all, points::kKeygen);
+	printf("figure: crash-keygen-killed %u\nfigure: crash-keygen-refused %u\n", pairs + halves, refused);
 	CHECK(pairs > 0);
 	CHECK(halves > 2);
 	CHECK(refused > 5);
@@ -369,6 +374,7 @@ TEST_CASE("seal, unseal and sign, killed, refused or stopped at every named poin
 		}
 		hold_against_table(all, command.operation);
 	}
+	printf("figure: crash-commands-killed %u\nfigure: crash-commands-refused %u\nfigure: crash-commands-stopped %u\n", killed, refused, stopped);
 	CHECK(killed > 30);
 	CHECK(refused > 25);
 	CHECK(stopped > 10);

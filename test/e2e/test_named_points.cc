@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 
 #include <vkckpt/disk.h>
@@ -108,6 +109,7 @@ TEST_CASE("killed at every named point: one side goes on, with its disk, and no 
 				vk = op.settled(s, turn++ % 2);
 			}
 	}
+	printf("figure: crash-killed %u\n", killed);
 	CHECK(killed > 130);
 }
 
@@ -128,6 +130,7 @@ TEST_CASE("stopped at a point where a disk changes hands, while others try: at m
 				stopped++;
 			}
 	}
+	printf("figure: crash-stopped %u\n", stopped);
 	CHECK(stopped > 30);
 }
 
@@ -160,6 +163,7 @@ TEST_CASE("memory that the host refuses at any moment of a thaw is a refusal, ne
 			CHECK(has(child->err(), "(NO_MEMORY)"));
 			refused++;
 		}
+	printf("figure: crash-thaw-memory-refused %u\n", refused);
 	CHECK(refused > 3);
 	s.look();
 	CHECK(s.goes_on(*(vk = s.thaw())));
