@@ -21,6 +21,8 @@ void fuzz_lz4(const uint8_t *data, size_t size);	// decoding a chunk, and encodi
 void fuzz_walk(const uint8_t *data, size_t size);	// page tables: the root, then RAM
 void fuzz_device(const uint8_t *data, size_t size);	// a device's configuration and an override
 void fuzz_sidecar(const uint8_t *data, size_t size);	// the file beside a disk, and the fence that a thaw holds against it
+void fuzz_keyfile(const uint8_t *data, size_t size);	// a file with a key
+void fuzz_signature(const uint8_t *data, size_t size);	// the file beside a signed image
 void fuzz_thaw(const uint8_t *data, size_t size);	// a whole thaw, up to the point of no return
 
 struct FuzzTarget {
@@ -41,6 +43,8 @@ inline constexpr FuzzTarget kFuzzTargets[] = {
 	{ "walk", fuzz_walk, fuzz::mutate_bytes, 50 },
 	{ "device", fuzz_device, fuzz::mutate_bytes, 200 },
 	{ "sidecar", fuzz_sidecar, fuzz::mutate_block, 200 },
+	{ "keyfile", fuzz_keyfile, fuzz::mutate_bytes, 20 },
+	{ "signature", fuzz_signature, fuzz::mutate_bytes, 20 },
 	{ "thaw", fuzz_thaw, fuzz::mutate_image, 10 },
 };
 

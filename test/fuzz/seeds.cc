@@ -12,6 +12,7 @@
 #include "test/golden/chain_content.h"
 #include "test/unit/image_support.h"
 #include "test/unit/seal_support.h"
+#include "vkernel-hooks/sodium/internal.h"
 
 namespace seeds {
 namespace {
@@ -161,8 +162,36 @@ SealedChain sealed_chain()
 	return { both[0], both[1] };
 }
 
+// A raw key, and one to seal to, each behind the letter of what is asked for; a signature of two leaves, which target `signature' makes good.
+void make_key_files(const std::string &folder)
+{
+	const char *const words[] = { "vkckpt-raw-1", "vkckpt-seal-public-1" };
+	for (const char *word : words) {
+		uint8_t key[36], digest[32];
+		for (uint8_t i = 0; i < 32; i++)
+			key[i] = i;
+		const std::string guarded = word + std::string(reinterpret_cast<char *>(key), 32);
+		crypto_generichash(digest, sizeof digest, reinterpret_cast<const uint8_t *>(guarded.data()), guarded.size(), nullptr, 0);
+		std::memcpy(key + 32, digest, 4);
+		char text[64];
+		sodium_bin2base64(text, sizeof text, key, sizeof key, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+		const bool raw = word == words[0];
+		const std::string file = std::string(raw ? "\x09" : "\x05") + "# a key\n" + word + " " + text + "\n";
+		spill(folder + "/keyfile", raw ? "raw" : "public", Bytes(file.begin(), file.end()));
+	}
+	vksodium::Signature s = {};
+	std::memcpy(s.magic, vksodium::kSignatureMagic, sizeof s.magic);
+	s.version = 1;
+	s.leaf_bytes = vksodium::kLeafBytes;
+	s.file_bytes = 20480;
+	Bytes bytes(sizeof s + 2 * VKCKPT_LEAF_DIGEST, 7);
+	std::memcpy(bytes.data(), &s, sizeof s);
+	spill(folder + "/signature", "two", bytes);
+}
+
 void make(const std::string &folder)
 {
+	make_key_files(folder);
 	make_images(folder);
 	make_sidecars(folder);
 	make_chains(folder);
