@@ -6,8 +6,9 @@
 
 namespace vk {
 
-// Instructions that user code can execute. What only a kernel sees (vmx, mtrr ...) and what the vkernel cannot pass on is not listed. The last
-// number: the level of the psABI that has it; tsc and clflush are in all processors of the first.
+// Instructions that user code can execute. What only a kernel sees (vmx, mtrr ...) and what the vkernel cannot pass on is not listed:
+// test/unit/test_cpu.cc says of each such bit why. The last number: the level of the psABI that has it; tsc and clflush are in all
+// processors of the first.
 const CpuFeature kCpuFeatures[] = {
 	{ VKCKPT_CPUID_1_EDX, 0, "fpu", 1 }, { VKCKPT_CPUID_1_EDX, 4, "tsc", 1 }, { VKCKPT_CPUID_1_EDX, 8, "cx8", 1 },
 	{ VKCKPT_CPUID_1_EDX, 15, "cmov", 1 }, { VKCKPT_CPUID_1_EDX, 19, "clflush", 1 }, { VKCKPT_CPUID_1_EDX, 23, "mmx", 1 },
@@ -17,32 +18,39 @@ const CpuFeature kCpuFeatures[] = {
 	{ VKCKPT_CPUID_1_ECX, 20, "sse4_2", 2 }, { VKCKPT_CPUID_1_ECX, 22, "movbe", 3 }, { VKCKPT_CPUID_1_ECX, 23, "popcnt", 2 },
 	{ VKCKPT_CPUID_1_ECX, 25, "aes" }, { VKCKPT_CPUID_1_ECX, 27, "osxsave", 3 }, { VKCKPT_CPUID_1_ECX, 28, "avx", 3 },
 	{ VKCKPT_CPUID_1_ECX, 29, "f16c", 3 }, { VKCKPT_CPUID_1_ECX, 30, "rdrand" },
-	{ VKCKPT_CPUID_7_EBX, 0, "fsgsbase" }, { VKCKPT_CPUID_7_EBX, 3, "bmi1", 3 }, { VKCKPT_CPUID_7_EBX, 5, "avx2", 3 },
-	{ VKCKPT_CPUID_7_EBX, 8, "bmi2", 3 }, { VKCKPT_CPUID_7_EBX, 9, "erms" }, { VKCKPT_CPUID_7_EBX, 16, "avx512f", 4 },
+	{ VKCKPT_CPUID_7_EBX, 0, "fsgsbase" }, { VKCKPT_CPUID_7_EBX, 3, "bmi1", 3 }, { VKCKPT_CPUID_7_EBX, 4, "hle" }, { VKCKPT_CPUID_7_EBX, 5, "avx2", 3 },
+	{ VKCKPT_CPUID_7_EBX, 8, "bmi2", 3 }, { VKCKPT_CPUID_7_EBX, 9, "erms" }, { VKCKPT_CPUID_7_EBX, 11, "rtm" },
+	{ VKCKPT_CPUID_7_EBX, 16, "avx512f", 4 },
 	{ VKCKPT_CPUID_7_EBX, 17, "avx512dq", 4 }, { VKCKPT_CPUID_7_EBX, 18, "rdseed" }, { VKCKPT_CPUID_7_EBX, 19, "adx" },
 	{ VKCKPT_CPUID_7_EBX, 21, "avx512ifma" }, { VKCKPT_CPUID_7_EBX, 23, "clflushopt" },
-	{ VKCKPT_CPUID_7_EBX, 24, "clwb" }, { VKCKPT_CPUID_7_EBX, 28, "avx512cd", 4 }, { VKCKPT_CPUID_7_EBX, 29, "sha_ni" },
+	{ VKCKPT_CPUID_7_EBX, 24, "clwb" }, { VKCKPT_CPUID_7_EBX, 26, "avx512pf" },
+	{ VKCKPT_CPUID_7_EBX, 27, "avx512er" }, { VKCKPT_CPUID_7_EBX, 28, "avx512cd", 4 }, { VKCKPT_CPUID_7_EBX, 29, "sha_ni" },
 	{ VKCKPT_CPUID_7_EBX, 30, "avx512bw", 4 }, { VKCKPT_CPUID_7_EBX, 31, "avx512vl", 4 },
-	{ VKCKPT_CPUID_7_ECX, 1, "avx512_vbmi" }, { VKCKPT_CPUID_7_ECX, 4, "ospke" },
+	{ VKCKPT_CPUID_7_ECX, 0, "prefetchwt1" }, { VKCKPT_CPUID_7_ECX, 1, "avx512_vbmi" }, { VKCKPT_CPUID_7_ECX, 4, "ospke" },
 	{ VKCKPT_CPUID_7_ECX, 5, "waitpkg" }, { VKCKPT_CPUID_7_ECX, 6, "avx512_vbmi2" }, { VKCKPT_CPUID_7_ECX, 8, "gfni" },
 	{ VKCKPT_CPUID_7_ECX, 9, "vaes" }, { VKCKPT_CPUID_7_ECX, 10, "vpclmulqdq" },
 	{ VKCKPT_CPUID_7_ECX, 11, "avx512_vnni" }, { VKCKPT_CPUID_7_ECX, 12, "avx512_bitalg" },
 	{ VKCKPT_CPUID_7_ECX, 14, "avx512_vpopcntdq" }, { VKCKPT_CPUID_7_ECX, 22, "rdpid" },
 	{ VKCKPT_CPUID_7_ECX, 25, "cldemote" }, { VKCKPT_CPUID_7_ECX, 27, "movdiri" }, { VKCKPT_CPUID_7_ECX, 28, "movdir64b" },
-	{ VKCKPT_CPUID_7_EDX, 4, "fsrm" }, { VKCKPT_CPUID_7_EDX, 8, "avx512_vp2intersect" },
-	{ VKCKPT_CPUID_7_EDX, 14, "serialize" }, { VKCKPT_CPUID_7_EDX, 22, "amx_bf16" },
+	{ VKCKPT_CPUID_7_EDX, 2, "avx512_4vnniw" }, { VKCKPT_CPUID_7_EDX, 3, "avx512_4fmaps" }, { VKCKPT_CPUID_7_EDX, 4, "fsrm" },
+	{ VKCKPT_CPUID_7_EDX, 8, "avx512_vp2intersect" },
+	{ VKCKPT_CPUID_7_EDX, 14, "serialize" }, { VKCKPT_CPUID_7_EDX, 16, "tsxldtrk" }, { VKCKPT_CPUID_7_EDX, 22, "amx_bf16" },
 	{ VKCKPT_CPUID_7_EDX, 23, "avx512_fp16" }, { VKCKPT_CPUID_7_EDX, 24, "amx_tile" },
 	{ VKCKPT_CPUID_7_EDX, 25, "amx_int8" },
-	{ VKCKPT_CPUID_71_EAX, 4, "avx_vnni" }, { VKCKPT_CPUID_71_EAX, 5, "avx512_bf16" },
+	{ VKCKPT_CPUID_71_EAX, 0, "sha512" }, { VKCKPT_CPUID_71_EAX, 1, "sm3" }, { VKCKPT_CPUID_71_EAX, 2, "sm4" },
+	{ VKCKPT_CPUID_71_EAX, 3, "rao_int" }, { VKCKPT_CPUID_71_EAX, 4, "avx_vnni" }, { VKCKPT_CPUID_71_EAX, 5, "avx512_bf16" },
 	{ VKCKPT_CPUID_71_EAX, 7, "cmpccxadd" }, { VKCKPT_CPUID_71_EAX, 21, "amx_fp16" },
-	{ VKCKPT_CPUID_71_EAX, 23, "avx_ifma" }, { VKCKPT_CPUID_71_EDX, 4, "avx_vnni_int8" },
-	{ VKCKPT_CPUID_71_EDX, 5, "avx_ne_convert" },
+	{ VKCKPT_CPUID_71_EAX, 23, "avx_ifma" }, { VKCKPT_CPUID_71_EAX, 31, "movrs" }, { VKCKPT_CPUID_71_EDX, 4, "avx_vnni_int8" },
+	{ VKCKPT_CPUID_71_EDX, 5, "avx_ne_convert" }, { VKCKPT_CPUID_71_EDX, 8, "amx_complex" },
+	{ VKCKPT_CPUID_71_EDX, 10, "avx_vnni_int16" }, { VKCKPT_CPUID_71_EDX, 14, "prefetchi" },
+	{ VKCKPT_CPUID_71_EDX, 19, "avx10" }, { VKCKPT_CPUID_71_EDX, 21, "apx_f" },
 	{ VKCKPT_CPUID_D1_EAX, 0, "xsaveopt" }, { VKCKPT_CPUID_D1_EAX, 1, "xsavec" }, { VKCKPT_CPUID_D1_EAX, 2, "xgetbv1" },
 	{ VKCKPT_CPUID_80000001_ECX, 0, "lahf_lm", 2 }, { VKCKPT_CPUID_80000001_ECX, 5, "abm", 3 },
-	{ VKCKPT_CPUID_80000001_ECX, 6, "sse4a" }, { VKCKPT_CPUID_80000001_ECX, 8, "3dnowprefetch" },
-	{ VKCKPT_CPUID_80000001_ECX, 11, "xop" }, { VKCKPT_CPUID_80000001_ECX, 16, "fma4" },
-	{ VKCKPT_CPUID_80000001_ECX, 21, "tbm" }, { VKCKPT_CPUID_80000001_EDX, 11, "syscall", 1 },
-	{ VKCKPT_CPUID_80000001_EDX, 27, "rdtscp" },
+	{ VKCKPT_CPUID_80000001_ECX, 6, "sse4a" }, { VKCKPT_CPUID_80000001_ECX, 7, "misalignsse" }, { VKCKPT_CPUID_80000001_ECX, 8, "3dnowprefetch" },
+	{ VKCKPT_CPUID_80000001_ECX, 11, "xop" }, { VKCKPT_CPUID_80000001_ECX, 15, "lwp" }, { VKCKPT_CPUID_80000001_ECX, 16, "fma4" },
+	{ VKCKPT_CPUID_80000001_ECX, 21, "tbm" }, { VKCKPT_CPUID_80000001_ECX, 29, "mwaitx" }, { VKCKPT_CPUID_80000001_EDX, 11, "syscall", 1 },
+	{ VKCKPT_CPUID_80000001_EDX, 27, "rdtscp" }, { VKCKPT_CPUID_80000001_EDX, 30, "3dnowext" }, { VKCKPT_CPUID_80000001_EDX, 31, "3dnow" },
+	{ VKCKPT_CPUID_80000008_EBX, 0, "clzero" }, { VKCKPT_CPUID_80000008_EBX, 4, "rdpru" },
 };
 const size_t kCpuFeatureCount = sizeof kCpuFeatures / sizeof kCpuFeatures[0];
 
@@ -115,11 +123,14 @@ void cpu_facts(struct vkckpt_f_host *host)
 			word[VKCKPT_CPUID_71_EDX] = more.edx;
 		}
 	}
-	if (cpuid(0x80000000, 0).eax >= 0x80000001) {
+	uint32_t highest_extended = cpuid(0x80000000, 0).eax;
+	if (highest_extended >= 0x80000001) {
 		CpuLeaf extended = cpuid(0x80000001, 0);
 		word[VKCKPT_CPUID_80000001_ECX] = extended.ecx;
 		word[VKCKPT_CPUID_80000001_EDX] = extended.edx;
 	}
+	if (highest_extended >= 0x80000008)
+		word[VKCKPT_CPUID_80000008_EBX] = cpuid(0x80000008, 0).ebx;
 	host->xcr0 = 0;
 	host->xsave_bytes = 0;
 	if (highest >= 13 && (one.ecx & 1u << 27)) {	// osxsave: xgetbv may be executed

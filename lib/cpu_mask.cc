@@ -19,6 +19,7 @@ constexpr uint32_t kPlain[VKCKPT_CPUID_WORDS] = {
 	0, 0, 0, 0, 0, 0,
 	1u << 1 | 1u << 22,		// cmp_legacy, topoext
 	0x2593f3ff,			// what AMD repeats of leaf 1; nx, pdpe1gb, lm
+	0,
 };
 
 constexpr uint64_t kLegacy = 3, kAvx = 1 << 2, kAvx512 = 7 << 5, kPkru = 1 << 9, kAmx = 3 << 17;
@@ -225,7 +226,7 @@ VK_EXPORT void vkckpt_cpu_leaf(const struct vkckpt_cpu *cpu, uint32_t leaf, uint
 		case 0x80000001:
 			r.ecx &= word[VKCKPT_CPUID_80000001_ECX], r.edx &= word[VKCKPT_CPUID_80000001_EDX];
 			break;
-		case 0x80000008: r.ebx = 0; break;	// addresses and cores; features without a name here
+		case 0x80000008: r.ebx &= word[VKCKPT_CPUID_80000008_EBX]; break;	// addresses and cores
 		case 0x80000002: case 0x80000003: case 0x80000004:	// its name
 		case 0x80000005: case 0x80000006: case 0x80000007: case 0x8000001d: case 0x8000001e: break;
 		default: memset(&r, 0, sizeof r);

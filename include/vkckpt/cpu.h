@@ -14,7 +14,6 @@ extern "C" {
 struct vkckpt_cpu {
 	uint32_t cpuid[VKCKPT_CPUID_WORDS];	/* by enum vkckpt_cpuid_word: bits that guests may see */
 	uint32_t masked;			/* 1: less than the host has, so the vkernel answers CPUID; 0: all of it */
-	uint32_t zero;
 	uint64_t xcr0;				/* likewise */
 };
 
