@@ -254,6 +254,18 @@ bool address_range(uint64_t address, uint64_t bytes)
 
 bool ranges_overlap(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes) { return a < b + b_bytes && b < a + a_bytes; }
 
+uint32_t bad_mapping(const struct vkckpt_f_mapping *m, uint32_t count, uint32_t segment_count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (m[i].segment >= segment_count || m[i].prot > 7 || m[i].address + m[i].size_bytes < m[i].address)
+			return i;
+		for (uint32_t j = 0; j < i; j++)
+			if (m[i].size_bytes && m[j].size_bytes && ranges_overlap(m[i].address, m[i].size_bytes, m[j].address, m[j].size_bytes))
+				return i;
+	}
+	return count;
+}
+
 uint64_t first_chunks(const ImageShape &shape, uint64_t *first_chunk)
 {
 	uint64_t total = 0;

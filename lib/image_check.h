@@ -39,6 +39,9 @@ Status check_trailer(const struct vkckpt_f_trailer &, const struct vkckpt_uuid &
 // [address, address + bytes) is not at 0, does not wrap and ends at VKCKPT_MAX_ADDRESS at the latest.
 bool address_range(uint64_t address, uint64_t bytes);
 bool ranges_overlap(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes);
+// Of one vmspace, by both sides: in segments that there are, with rights that there are, and no address twice. Else the number of one that is not;
+// `count': all are.
+uint32_t bad_mapping(const struct vkckpt_f_mapping *, uint32_t count, uint32_t segment_count);
 
 // Frames that object i of the shape begins at, in chunks: for tables over all objects. Returns the total.
 uint64_t first_chunks(const ImageShape &, uint64_t *first_chunk);

@@ -53,10 +53,7 @@ Status check_vmspace(const void *payload, size_t bytes, const ImageShape &shape)
 	    bytes != sizeof v + v.mapping_count * sizeof(struct vkckpt_f_mapping) || !text_field(v.name))
 		return image_damaged("vmspace", bytes);
 	const struct vkckpt_f_mapping *m = reinterpret_cast<const struct vkckpt_f_mapping *>(&v + 1);
-	for (uint32_t i = 0; i < v.mapping_count; i++)
-		if (m[i].segment >= shape.segment_count || m[i].prot > 7 || m[i].address + m[i].size_bytes < m[i].address)
-			return image_damaged("vmspace", v.id);
-	return success();
+	return bad_mapping(m, v.mapping_count, shape.segment_count) == v.mapping_count ? success() : image_damaged("vmspace", v.id);
 }
 
 Status check_region(const struct vkckpt_f_region &r)

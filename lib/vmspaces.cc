@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/image_check.h"
 #include "lib/text.h"
 
 namespace vk {
@@ -15,10 +16,8 @@ Status check_vmspace(const struct vkckpt &ck, struct vkckpt_vmspace &v)
 	v.name[sizeof v.name - 1] = 0;
 	if (v.mapping_count > VKCKPT_MAX_MAPPINGS)
 		return fail(ENOBUFS, VKCKPT_R_LIMIT, "capture: vmspace_next", v.name, v.mapping_count);
-	for (uint32_t i = 0; i < v.mapping_count; i++)
-		if (v.mapping[i].segment >= ck.config.segment_count)
-			return fail(EINVAL, VKCKPT_R_HOOK_FAILED, "capture: vmspace_next", v.name, v.mapping[i].segment);
-	return success();
+	const uint32_t bad = bad_mapping(v.mapping, v.mapping_count, (uint32_t)ck.config.segment_count);	// no reader would take it
+	return bad == v.mapping_count ? success() : fail(EINVAL, VKCKPT_R_HOOK_FAILED, "capture: vmspace_next", v.name, bad);
 }
 
 struct Place { struct vkckpt *ck; uint32_t segment; };

@@ -207,3 +207,22 @@ TEST_CASE("the hex lines of vkckpt(5) are those of the golden images", "[golden]
 	}
 	REQUIRE(lines > 40);
 }
+
+TEST_CASE("mappings of a vmspace that share an address are DAMAGED", "[golden][hostile]")
+{
+	const Bytes good = golden();	// its first vmspace has two
+	auto reason = [&](vkckpt_f_mapping second) {
+		Bytes image = good;
+		const std::vector<uint64_t> offsets = record_offsets(image);
+		const uint64_t place = offset_of_type(image, VKCKPT_REC_VMSPACE) + sizeof(vkckpt_f_record) + sizeof(vkckpt_f_vmspace);
+		at<vkckpt_f_mapping>(image, place) = { 0x1000, 0x2000, 0, 3, 0, 3 };
+		at<vkckpt_f_mapping>(image, place + sizeof second) = second;
+		reseal(image, offsets);
+		return read_bytes(image).reason;
+	};
+	for (vkckpt_f_mapping beside : { vkckpt_f_mapping{ 0x3000, 0x1000, 0, 3, 0, 3 }, { 0, 0x1000, 0, 3, 0, 3 }, { 0x2000, 0, 0, 3, 0, 3 } })
+		CHECK(reason(beside) == VKCKPT_R_NONE);
+	for (vkckpt_f_mapping bad : { vkckpt_f_mapping{ 0x1000, 0x2000, 0, 3, 0, 3 }, { 0x2000, 0x1000, 0, 4, 0, 3 }, { 0, 0x1001, 0, 3, 0, 3 },
+	    { 0, ~0ull, 0, 3, 0, 3 }, { 0x2fff, 1, 0, 3, 0, 3 } })
+		CHECK(reason(bad) == VKCKPT_R_DAMAGED);
+}

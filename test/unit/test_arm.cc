@@ -344,8 +344,10 @@ TEST_CASE("vmspaces are written with their mappings and made anew")
 	Vkernel v;
 	static std::vector<uint64_t> made;
 	static uint64_t segment;
+	static vkckpt_mapping second;
 	made.clear();
 	segment = 0;
+	second = {};
 	v.hooks.vmspace_next = [](void *, uint64_t *cursor, struct vkckpt_vmspace *out) {
 		if (*cursor == 3)
 			return 0;
@@ -356,6 +358,8 @@ TEST_CASE("vmspaces are written with their mappings and made anew")
 		out->mapping[0].size_bytes = 0x2000;
 		out->mapping[0].root = *cursor;
 		out->mapping[0].segment = (uint32_t)segment;
+		out->mapping[1] = second;
+		out->mapping_count += second.size_bytes != 0;
 		++*cursor;
 		return 1;
 	};
@@ -368,6 +372,15 @@ TEST_CASE("vmspaces are written with their mappings and made anew")
 	REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_RESUMED);
 	CHECK(v.last_resumed.reason == VKCKPT_R_HOOK_FAILED);
 	segment = 0;
+	// What no reader would take must not be written: the vkernel would be lost.
+	for (const vkckpt_mapping &bad : { vkckpt_mapping{0x2000, 0x1000, 0, 0, 0, 7}, {0, 0x1001, 0, 0, 0, 7}, {0, ~0ull, 0, 0, 0, 7},
+	    {0x1000, ~0ull, 0, 0, 0, 7}, {0x8000, 0x1000, 0, 0, 0, 8}, {0x8000, 0x1000, 0, 0, 9, 7} }) {
+		second = bad;
+		REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_RESUMED);
+		CHECK(v.last_resumed.reason == VKCKPT_R_HOOK_FAILED);
+		CHECK(std::string(v.last_resumed.where) == "capture: vmspace_next");
+	}
+	second = {0x3000, 0x1000, 0, 0, 0, 7};		// beside it
 	REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
 	v.die();
 	SECTION("made")
