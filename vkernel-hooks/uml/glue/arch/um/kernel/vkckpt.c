@@ -436,7 +436,7 @@ int noinline um_vkckpt_suspend_enter(void)
 			      um_vkckpt_times.sync, um_vkckpt_times.freeze, um_vkckpt_times.devices, vk_lap());
 		uml_exitcode = VK_EXIT_SUSPENDED;
 		uml_cleanup();
-		os_vkckpt_exit(VK_EXIT_SUSPENDED);	/* not by way of main(), which lets pending interrupts in */
+		halt_skas();
 	}
 	if (r == UM_VK_THAWED) {
 		vk_thaw_early();

@@ -49,15 +49,6 @@ struct um_vkckpt_times um_vkckpt_times;
 
 /* ---- small things ---- */
 
-void os_vkckpt_exit(int status)
-{
-	sigset_t all;
-
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
-	exit(status);
-}
-
 void os_vkckpt_say(const char *fmt, ...)
 {
 	char line[512];

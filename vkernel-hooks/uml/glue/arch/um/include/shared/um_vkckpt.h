@@ -94,7 +94,6 @@ extern int um_vkckpt_hostfs_fd[UM_VK_FILES];
 extern int um_vkckpt_hostfs_count;
 extern void os_vkckpt_window_size(int fd, const unsigned short *size);
 extern long long os_vkckpt_usecs(void);
-extern void os_vkckpt_exit(int status) __attribute__((noreturn));
 extern void os_vkckpt_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- kernel side (arch/um/kernel/vkckpt.c) ---- */
