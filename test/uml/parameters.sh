@@ -153,8 +153,11 @@ if [ -w /dev/shm ] && [ "$(stat -c %d /dev/shm)" != "$(stat -c %d "$linux")" ]; 
 	elsewhere=$(mktemp -d /dev/shm/vkuml.XXXXXX)
 	uml_boot copy vkckpt="$elsewhere/copy.vkckpt" vkckpt.binary=keep ubd0r="$debian"
 	uml_until_armed copy
-	cmp "$elsewhere"/uml-* "$linux"
-	[ -x "$(ls "$elsewhere"/uml-*)" ]
+	binary=$elsewhere/$(basename "$binary")
+	i=0
+	until [ -x "$binary" ] || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.1; done	# copied behind the arm
+	cmp "$binary" "$linux"
+	[ -x "$binary" ] || { echo "$binary cannot be run"; exit 1; }
 	echo "note: the binary kept by a link, and by a copy"
 else
 	echo "note: the binary kept by a link (/dev/shm is no other file system)"
