@@ -197,12 +197,10 @@ void look_at_image(const struct vkckpt_config &c)
 		return;
 	}
 	const std::string path = c.image_path;
-	const size_t slash = path.rfind('/');
-	const std::string folder = slash == path.npos ? "." : slash ? path.substr(0, slash) : "/";
 	const bool there = stat(path.c_str(), &st) == 0;
 	if (there && !S_ISREG(st.st_mode))
 		host_log("image %s: not a regular file: a suspend will fail; name another with --image", c.image_path);
-	else if (access(folder.c_str(), W_OK | X_OK) != 0)
+	else if (access(folder_of(path).c_str(), W_OK | X_OK) != 0)
 		host_log("image %s: %s: a suspend will fail; name another place with --image", c.image_path, strerror(errno));
 	else if (there && (c.chain == 0 || c.chain == VKCKPT_CHAIN_OFF))
 		host_log("image %s: is there already: a suspend will replace it", c.image_path);

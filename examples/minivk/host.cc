@@ -27,6 +27,12 @@ void host_random(void *to, size_t bytes)
 	}
 }
 
+std::string folder_of(const std::string &path)
+{
+	const size_t slash = path.rfind('/');
+	return slash == path.npos ? "." : slash ? path.substr(0, slash) : "/";
+}
+
 namespace {
 
 // Names that an image holds must not steer the terminal: control characters, also those of Unicode's second set, become '?'.

@@ -5,10 +5,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace minivk {
 
 struct WinSize { uint16_t rows, cols, xpixel, ypixel; };
+
+// Of a path of the host: ".": it has none in its name.
+std::string folder_of(const std::string &path);
 
 // What the loop of a vCPU calls, under the kernel lock, when the host has news. Implemented by the guest's device drivers.
 void console_interrupt();	// the console may be readable or writable again

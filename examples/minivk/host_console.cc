@@ -91,13 +91,6 @@ void make_raw()
 	}
 }
 
-// The folder in which a path lies, to be asked about.
-std::string folder_of(const std::string &path)
-{
-	const size_t slash = path.rfind('/');
-	return slash == std::string::npos ? "." : path.substr(0, slash + 1) + ".";
-}
-
 // 0: a name can be made in its folder, which is all that may be known of it before it is made; else an errno.
 int cannot_make(const std::string &path)
 {

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <poll.h>
+#include <pty.h>
 #include <sstream>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -262,6 +263,46 @@ void Gate::open()
 	for (int &end : ends_)
 		if (end >= 0)
 			close(std::exchange(end, -1));
+}
+
+OnTerminal::OnTerminal(std::vector<std::string> words, int in)
+{
+	words.insert(words.begin(), tool_path());
+	std::vector<char *> argv;
+	for (std::string &word : words)
+		argv.push_back(word.data());
+	argv.push_back(nullptr);
+	pid_ = forkpty(&terminal_, nullptr, nullptr, nullptr);
+	if (pid_ == 0) {
+		if (in >= 0)
+			dup2(in, 0);
+		execv(argv[0], argv.data());
+		_exit(127);
+	}
+}
+
+OnTerminal::~OnTerminal() { close(terminal_); }
+
+void OnTerminal::hear()
+{
+	pollfd fd = {terminal_, POLLIN, 0};
+	char some[512];
+	if (poll(&fd, 1, 10) > 0)
+		if (const ssize_t n = read(terminal_, some, sizeof some); n > 0)
+			said_.append(some, size_t(n));
+}
+
+bool OnTerminal::asks(const std::string &question)
+{
+	return await([&] { hear(); return has(said_, question); });
+}
+
+bool OnTerminal::answer(const std::string &line) { return write(terminal_, line.data(), line.size()) == ssize_t(line.size()); }
+
+int OnTerminal::end()
+{
+	int status = -1;
+	return await([&] { hear(); return waitpid(pid_, &status, WNOHANG) == pid_; }) ? status : -1;
 }
 
 Place::Place() { setenv("VKCKPT_RUNDIR", run_dir().c_str(), 1); }

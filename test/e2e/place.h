@@ -71,6 +71,25 @@ private:
 };
 using Child = std::unique_ptr<Process>;
 
+// vkckpt on a terminal of its own, where it asks.
+class OnTerminal {
+public:
+	explicit OnTerminal(std::vector<std::string> words, int in = -1);	// in: its standard input instead of the terminal
+	~OnTerminal();
+	OnTerminal(const OnTerminal &) = delete;
+	bool asks(const std::string &question);
+	bool answer(const std::string &line);
+	int end();				// its status, as waitpid tells it; -1: it does not end
+	pid_t pid() const { return pid_; }
+	const std::string &said() const { return said_; }
+
+private:
+	void hear();
+	pid_t pid_;
+	int terminal_;
+	std::string said_;
+};
+
 // A shell script that begins with "ready" and goes on.
 constexpr char kTicks[] = "echo ready; while :; do echo tick; sleep 0.05; done";
 

@@ -64,12 +64,6 @@ std::string spilled(const TempDir &dir, const char *name)
 	return dir / name;
 }
 
-std::string contents_of(const std::string &path)
-{
-	std::ifstream in(path);
-	return std::string(std::istreambuf_iterator<char>(in), {});
-}
-
 }  // namespace
 
 TEST_CASE("confined, it reads the files that it was given and no other")
@@ -200,7 +194,7 @@ TEST_CASE("confined to write in a folder, it writes nowhere else, and signals no
 		const int made = open((files + "/new").c_str(), O_WRONLY | O_CREAT | O_EXCL, 0600);
 		return write(made, "x", 1) == 1 && rename((files + "/new").c_str(), (files + "/old").c_str()) == 0 ? open((files + "/old").c_str(), O_RDWR) : -1;
 	}, folders) == 0);
-	CHECK(contents_of(files + "/old") == "x");
+	CHECK(read_all(files + "/old") == "x");
 }
 
 TEST_CASE("confined, it can end itself by a signal, and nobody else")

@@ -8,11 +8,8 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <pty.h>
-#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "test/e2e/command_util.h"
@@ -149,26 +146,12 @@ TEST_CASE("a passphrase that opens is asked for before the command confines itse
 	setup.in = line;
 	REQUIRE(Process(setup).end().status == 0);
 	close(line);
-	const std::string tool = tool_path(), clear = b.s.place / "clear.ckpt";
-	int terminal, status = -1;
-	const pid_t pid = forkpty(&terminal, nullptr, nullptr, nullptr);
-	if (pid == 0) {
-		execl(tool.c_str(), tool.c_str(), "unseal", "-q", "--passphrase", b.s.image.c_str(), clear.c_str(), nullptr);
-		_exit(127);
-	}
-	std::string said;
-	auto hear = [&] {
-		pollfd fd = {terminal, POLLIN, 0};
-		char some[512];
-		if (poll(&fd, 1, 10) > 0)
-			if (const ssize_t n = read(terminal, some, sizeof some); n > 0)
-				said.append(some, size_t(n));
-	};
-	CHECK(await([&] { hear(); return has(said, "passphrase of the image: "); }));
-	REQUIRE(write(terminal, "open sesame\n", 12) == 12);
-	CHECK(await([&] { hear(); return waitpid(pid, &status, WNOHANG) == pid; }));
-	close(terminal);
-	INFO(said);
+	const std::string clear = b.s.place / "clear.ckpt";
+	OnTerminal tool({"unseal", "-q", "--passphrase", b.s.image, clear});
+	CHECK(tool.asks("passphrase of the image: "));
+	REQUIRE(tool.answer("open sesame\n"));
+	const int status = tool.end();
+	INFO(tool.said());
 	CHECK(status == 0);
 	CHECK(b.good({clear}));
 }

@@ -6,12 +6,9 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
-#include <poll.h>
-#include <pty.h>
 #include <signal.h>
 #include <sstream>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -300,28 +297,15 @@ TEST_CASE("a passphrase is asked for on the terminal before the command confines
 	REQUIRE(Process(setup).end().status == 0);
 	close(line);
 	// The image comes through a pipe, so that the command stands still while it is looked at.
-	int image[2], terminal;
+	int image[2];
 	REQUIRE(pipe2(image, O_CLOEXEC) == 0);
-	const std::string tool = tool_path(), bytes = contents(place.image());
-	const pid_t pid = forkpty(&terminal, nullptr, nullptr, nullptr);
-	if (pid == 0) {
-		dup2(image[0], 0);
-		execl(tool.c_str(), tool.c_str(), "verify", "-q", "--passphrase", "-", nullptr);
-		_exit(127);
-	}
+	const std::string bytes = contents(place.image());
+	OnTerminal tool({"verify", "-q", "--passphrase", "-"}, image[0]);
 	close(image[0]);
-	std::string said;
-	auto hear = [&] {
-		pollfd fd = {terminal, POLLIN, 0};
-		char some[512];
-		if (poll(&fd, 1, 10) > 0)
-			if (const ssize_t n = read(terminal, some, sizeof some); n > 0)
-				said.append(some, size_t(n));
-	};
-	auto filters = [&] { return has(contents("/proc/" + std::to_string(pid) + "/status"), "Seccomp:\t2"); };
-	CHECK(await([&] { hear(); return has(said, "passphrase of the image: "); }));
+	auto filters = [&] { return has(contents("/proc/" + std::to_string(tool.pid()) + "/status"), "Seccomp:\t2"); };
+	CHECK(tool.asks("passphrase of the image: "));
 	CHECK(!filters());
-	REQUIRE(write(terminal, "open sesame\n", 12) == 12);
+	REQUIRE(tool.answer("open sesame\n"));
 	const bool can = has(place.tool({"--version"}).out, "by seccomp");
 	CHECK((!can || await(filters)));
 	signal(SIGPIPE, SIG_IGN);
@@ -332,12 +316,10 @@ TEST_CASE("a passphrase is asked for on the terminal before the command confines
 		else
 			break;
 	close(image[1]);
-	int status = -1;
-	CHECK(await([&] { hear(); return waitpid(pid, &status, WNOHANG) == pid; }));
-	INFO(said);
+	const int status = tool.end();
+	INFO(tool.said());
 	CHECK(status == 0);
-	CHECK(!has(said, "sesame"));
-	close(terminal);
+	CHECK(!has(tool.said(), "sesame"));
 }
 
 TEST_CASE("an image is sealed with a passphrase, opened again and thawed", "[seal]")

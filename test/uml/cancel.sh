@@ -19,12 +19,9 @@ while :; do
 done
 GUEST
 chmod +x "$work/host/run.sh"
-n=0
 guest() {	# COMMAND: in the guest's shell; until it is done
-	n=$((n + 1))
-	echo "$1" >"$work/host/new"
-	mv "$work/host/new" "$work/host/do.$n"
-	uml_until one "^DID $n" 60 || { cat "$work/one.log"; exit 1; }
+	uml_tell "$1"
+	uml_until one "^DID $told" 60 || { cat "$work/one.log"; exit 1; }
 }
 runs_on() {	# nothing is left of the request, and the guest goes on
 	lines=$(grep -a -c TICK "$work/one.log")
@@ -80,7 +77,6 @@ guest 'fsfreeze -u /run/f/fs; wait; umount /run/f/fs /run/f'
 uml_suspend one
 
 # the image goes to a pipe
-n=$((n + 1))
 new_pipe() {	# another one: what a kernel that was killed has put into the last may still be there
 	rm -f "$work/pipe"
 	mkfifo "$work/pipe"

@@ -27,16 +27,10 @@ while :; do
 done
 GUEST
 chmod +x "$work/host/run.sh"
-n=0
-tell() {	# NAME COMMAND: in the guest's shell
-	n=$((n + 1))
-	echo "$2" >"$work/host/new"
-	mv "$work/host/new" "$work/host/do.$n"
-}
 says() {	# NAME COMMAND PATTERN: what it says
 	: >"$work/$1.log"
-	tell "$1" "$2"
-	uml_until "$1" "^DID $n" 30
+	uml_tell "$2"
+	uml_until "$1" "^DID $told" 30
 	grep -a "^SAID.*$3" "$work/$1.log" || { echo "not $3:"; cat "$work/$1.log"; exit 1; }
 }
 goes_on() {	# NAME
@@ -108,7 +102,7 @@ grep 'OVERRIDE_UNKNOWN' "$work/out"
 thaw vkckpt.action=exit thaw.ssl0=null thaw.con1=tty:"$(cat "$work/tty")" thaw.con0.channels=null,fd:2
 wait $terminal || { cat "$work/tty.log"; exit 1; }
 before=$(newest)
-tell b 'echo mem >/sys/power/state; echo "back $?, $(head -n 1 /dev/vkckpt)"'	# now it exits
+uml_tell 'echo mem >/sys/power/state; echo "back $?, $(head -n 1 /dev/vkckpt)"'	# now it exits
 rc=0; wait "$pid" || rc=$?
 [ $rc -eq 33 ] || { echo "status $rc, not 33, of echo mem"; cat "$work/b.log"; exit 1; }
 written "$before"
@@ -123,7 +117,7 @@ kill -9 "$pid"; wait "$pid" || true
 # --- the kept binary is a link; a raw disk, copied because it is asked for, is what the image goes on with
 cp "$linux" "$work/linux"
 rm "$work"/host/do.*
-n=0
+told=0
 "$work/linux" mem="$mem" umid=raw vkckpt="$work/raw.vkckpt" vkckpt.binary=keep root=/dev/ubda rw init=/sbin/vkinit con=null con0=null,fd:1 ssl=null quiet \
 	ubd0="$work/disk.img" vkhost="$work/host" vkrun=/run/host/run.sh </dev/null >>"$work/raw.log" 2>&1 &
 pid=$!
@@ -140,7 +134,7 @@ frozen=$(ls "$work"/raw.vkckpt.ubd0-* | grep -v 'vkckpt$')
 [ "$(stat -c %b "$frozen")" -lt "$(($(stat -c %s "$frozen") / 1024))" ] || { echo "its holes were copied"; exit 1; }
 if cmp -s "$frozen" "$work/disk.img"; then echo "the copy is the disk itself"; exit 1; fi
 rm "$work/host/do.2"
-n=1
+told=1
 : >"$work/raw.log"
 "$binary" thaw="$work/raw.vkckpt" </dev/null >>"$work/raw.log" 2>&1 &
 pid=$!

@@ -24,12 +24,9 @@ while :; do
 	n=$((n + 1))
 done
 GUEST
-n=0
 guest() {	# COMMAND: in the guest's shell; until it is done
-	n=$((n + 1))
-	echo "$1" >"$work/host/new"
-	mv "$work/host/new" "$work/host/do.$n"
-	uml_until "${name:-many}" "^DID $n" 120 || { cat "$work/host/said.$n"; exit 1; }
+	uml_tell "$1"
+	uml_until "${name:-many}" "^DID $told" 120 || { cat "$work/host/said.$told"; exit 1; }
 }
 refused() {	# PATTERN
 	if "$vkckpt" suspend -t 60 "$name" >"$work/out" 2>&1; then echo "not refused: $1"; exit 1; fi
@@ -76,7 +73,7 @@ guest 'for i in $(seq 260); do echo $i >/mnt/f.$i; exec {f}</mnt/f.$i; opened="$
 refused 'hostfs: too many open files'
 guest 'for f in $opened; do exec {f}<&-; done'
 guest 'mkdir -p /froze; mount -t tmpfs none /froze; dd if=/dev/zero of=/froze/img bs=1M count=8 2>/dev/null; mkfs.ext4 -q /froze/img; mkdir /froze/fs; mount -o loop /froze/img /froze/fs; fsfreeze -f /froze/fs; (echo x >/froze/fs/file) & until grep -q "^State:.D" /proc/$!/status; do sleep 0.1; done; echo $!'
-refused "tasks: run.sh (pid $(tail -n 1 "$work/host/said.$n")) cannot be frozen"
+refused "tasks: run.sh (pid $(tail -n 1 "$work/host/said.$told")) cannot be frozen"
 guest 'fsfreeze -u /froze/fs; wait $!; umount /froze/fs /froze'
 uml_mconsole many remove ubd1		# what is taken away is no reason
 uml_suspend many
@@ -88,7 +85,7 @@ rm -f "$work/disk.img.vkckpt"
 cp --sparse=always "$debian" "$work/disk.img"
 rm -f "$work"/host/do.*
 
-n=0
+told=0
 mem=128M
 uml_boot memory ubd0="$work/disk.img" iomem=memory,"$work/memory" vkhost="$work/host" vkrun=/run/host/run.sh
 name=memory

@@ -10,7 +10,7 @@ uml_work() {
 	mkdir -m 700 "$work/run" "$work/home"
 	mkdir "$work/host"
 	export VKCKPT_RUNDIR="$work/run" HOME="$work/home"
-	pids=
+	pids= told=0
 	trap "exit 130" INT TERM HUP	# and the EXIT trap cleans up
 }
 # The guest's disk: a copy of the Debian image.
@@ -64,6 +64,12 @@ uml_mconsole() {
 	perl -MSocket -e 'my ($to, $own, undef, @c) = @ARGV; my $c = "@c"; unlink $own; socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die; bind($s, sockaddr_un($own)) or die;
 		send($s, pack("LLLa*", 0xcafebabe, 2, length $c, $c), 0, sockaddr_un($to)) or die "mconsole: $!"; alarm 20;
 		recv($s, my $r, 1000, 0) // die; my ($err) = unpack "L", $r; print substr($r, 12), "\n"; exit $err' "$HOME/.uml/$1/mconsole" "$work/mconsole.$1" "$@"
+}
+# uml_tell COMMAND: the next of the files do.1, do.2 ... that a guest's shell looks for in the host's folder, and obeys; its number is $told.
+uml_tell() {
+	told=$((told + 1))
+	echo "$1" >"$work/host/new"
+	mv "$work/host/new" "$work/host/do.$told"
 }
 # uml_suspend NAME: suspends it and checks its exit status.
 uml_suspend() {

@@ -166,10 +166,7 @@ void um_vkckpt_frames(unsigned long first, unsigned int count, unsigned char *st
 	for (i = 0; i < count; i++) {
 		unsigned long pfn = first + i;
 
-		if (pfn >= max_mapnr) {
-			state[i] = 1;
-			page_class[i] = 6;
-		} else if (vk_free_until(pfn) > pfn) {
+		if (pfn >= max_mapnr || vk_free_until(pfn) > pfn) {
 			state[i] = 1;
 			page_class[i] = 6;
 		} else {
