@@ -260,6 +260,32 @@ TEST_CASE("an image of another architecture or version or host or vkernel is ref
 	s.still_thaws();
 }
 
+TEST_CASE("an image that makes one address space twice, or one that the vkernel has not, is refused", "[damage]")
+{
+	Place place;
+	Child child = place.sh("sleep 1000 & echo ready; thawed; echo alive");
+	REQUIRE(child->expect("ready"));
+	REQUIRE(suspend(*child) == "");
+	const std::string good = contents(place.image()), bad = place / "bad.ckpt";
+	for (const bool twice : {true, false}) {
+		write_file(bad, forged(good, [twice](Bytes &b) {
+			std::vector<vkckpt_f_vmspace *> spaces;
+			for (const uint64_t at : image_test::record_offsets(b))
+				if (image_test::at<vkckpt_f_record>(b, at).type == VKCKPT_REC_VMSPACE)
+					spaces.push_back(&image_test::at<vkckpt_f_vmspace>(b, at + sizeof(vkckpt_f_record)));
+			REQUIRE(spaces.size() >= 2);
+			spaces[1]->id = twice ? spaces[0]->id : spaces[0]->id + 8;
+		}));
+		const Outcome o = place.thawed({}, bad);
+		INFO(o.err);
+		CHECK(o.status == 1);
+		CHECK(o.out == "");
+		CHECK(has(o.err, "(HOOK_FAILED)"));
+		CHECK(has(o.err, "vmspace_make"));
+	}
+	CHECK(has(place.thawed().out, "alive"));
+}
+
 TEST_CASE("another build of minivk refuses the image and names the build that wrote it", "[damage]")
 {
 	Suspended s;
