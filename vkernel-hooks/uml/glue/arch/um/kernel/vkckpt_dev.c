@@ -14,9 +14,9 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
-#include <linux/mutex.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
 #include <um_vkckpt.h>
@@ -33,7 +33,7 @@ struct reader {
 };
 
 static LIST_HEAD(readers);
-static DEFINE_MUTEX(lock);
+static DEFINE_SPINLOCK(lock);		/* taken in the condition of a wait: nothing sleeps under it */
 static DECLARE_WAIT_QUEUE_HEAD(changed);
 static u64 events = 1;			/* counts what readers wait for */
 static u64 finished;			/* requests that ended, and how */
@@ -52,7 +52,7 @@ static int answers(void)
 	struct reader *r;
 	int all = 1;
 
-	mutex_lock(&lock);
+	spin_lock(&lock);
 	list_for_each_entry(r, &readers, list) {
 		if (!r->subscribed)
 			continue;
@@ -61,7 +61,7 @@ static int answers(void)
 		else if (r->answer == ANSWER_NONE && all == 1)
 			all = 0;
 	}
-	mutex_unlock(&lock);
+	spin_unlock(&lock);
 	return all;
 }
 
@@ -70,12 +70,12 @@ int um_vkckpt_notice(void)
 {
 	struct reader *r;
 
-	mutex_lock(&lock);
+	spin_lock(&lock);
 	in_notice = true;
 	list_for_each_entry(r, &readers, list)
 		r->answer = ANSWER_NONE;
 	tell();
-	mutex_unlock(&lock);
+	spin_unlock(&lock);
 	wait_event_timeout(changed, um_vkckpt_cancelled || answers() != 0, NOTICE_TIMEOUT);
 	return um_vkckpt_cancelled || answers() < 0 ? -ECANCELED : 0;
 }
@@ -87,12 +87,12 @@ void um_vkckpt_notice_cancel(void)
 
 void um_vkckpt_notice_end(int result)
 {
-	mutex_lock(&lock);
+	spin_lock(&lock);
 	in_notice = false;
 	last_result = result;
 	finished++;
 	tell();
-	mutex_unlock(&lock);
+	spin_unlock(&lock);
 }
 
 static int dev_open(struct inode *inode, struct file *file)
@@ -102,9 +102,9 @@ static int dev_open(struct inode *inode, struct file *file)
 	if (!r)
 		return -ENOMEM;
 	r->seen = events;
-	mutex_lock(&lock);
+	spin_lock(&lock);
 	list_add(&r->list, &readers);
-	mutex_unlock(&lock);
+	spin_unlock(&lock);
 	file->private_data = r;
 	return 0;
 }
@@ -113,10 +113,10 @@ static int dev_release(struct inode *inode, struct file *file)
 {
 	struct reader *r = file->private_data;
 
-	mutex_lock(&lock);
+	spin_lock(&lock);
 	list_del(&r->list);
 	wake_up_all(&changed);
-	mutex_unlock(&lock);
+	spin_unlock(&lock);
 	kfree(r);
 	return 0;
 }
@@ -129,12 +129,12 @@ static ssize_t dev_read(struct file *file, char __user *out, size_t count, loff_
 	char text[96];
 	int n;
 
-	mutex_lock(&lock);
+	spin_lock(&lock);
 	r->seen = events;
 	um_vkckpt_generation(generation, &thaws);
 	n = scnprintf(text, sizeof(text), "generation=%16phN thaws=%llu state=%s\n", generation, thaws,
 		      in_notice ? "notice" : "running");
-	mutex_unlock(&lock);
+	spin_unlock(&lock);
 	if (*pos >= n) {
 		*pos = 0;		/* the next read begins anew */
 		return 0;
@@ -158,9 +158,9 @@ static int ask(int continues)
 
 	if (!capable(CAP_SYS_BOOT))
 		return -EPERM;
-	mutex_lock(&lock);
+	spin_lock(&lock);
 	before = finished;
-	mutex_unlock(&lock);
+	spin_unlock(&lock);
 	err = um_vkckpt_ask(continues);
 	if (err)
 		return err;
@@ -187,7 +187,7 @@ static ssize_t dev_write(struct file *file, const char __user *in, size_t count,
 		err = ask(text[0] == 'c');
 		return err ? err : count;
 	}
-	mutex_lock(&lock);
+	spin_lock(&lock);
 	if (!strcmp(text, "subscribe"))
 		r->subscribed = true;
 	else if (!strcmp(text, "ack"))
@@ -197,7 +197,7 @@ static ssize_t dev_write(struct file *file, const char __user *in, size_t count,
 	else
 		err = -EINVAL;
 	wake_up_all(&changed);
-	mutex_unlock(&lock);
+	spin_unlock(&lock);
 	return err ? err : count;
 }
 
