@@ -43,7 +43,7 @@ bool merge(const Arguments &arguments, const FlattenKeys &keys, int fd, Progress
 	    &error);
 	progress.clear();
 	if (result < 0)
-		*problem = sentence_of(arguments.operands[0], error);
+		*problem = sentence_of(failed_writing(error) ? arguments.output : arguments.operands[0], error);
 	return result == 0;
 }
 
@@ -97,13 +97,13 @@ int to_file(const Arguments &arguments, const FlattenKeys &keys, const std::stri
 
 int run_flatten(const Command &command, const Arguments &arguments)
 {
-	if (arguments.fields.empty())
+	if (!arguments.output || !*arguments.output)
 		return misuse(command, "flatten: -o is missing: where the full image goes");
 	FlattenKeys keys;
 	std::string problem;
 	if (!keys.take(arguments, &problem))
 		return refuse("%s", problem.c_str());
-	return arguments.fields == "-" ? to_stdout(arguments, keys) : to_file(arguments, keys, arguments.fields);
+	return strcmp(arguments.output, "-") == 0 ? to_stdout(arguments, keys) : to_file(arguments, keys, arguments.output);
 }
 
 }  // namespace

@@ -123,6 +123,8 @@ static bool field_of(const Entry &entry, const std::string &name, std::string *o
 static int print_fields(const Command &command, const std::string &fields, const std::vector<Entry> &entries)
 {
 	std::vector<std::string> names;
+	if (fields.empty() || fields.back() == ',')
+		return misuse(command, "list: -o '%s': a field has no name", printable(fields).c_str());
 	std::stringstream list(fields);
 	for (std::string name; std::getline(list, name, ',');)
 		names.push_back(name);
@@ -141,6 +143,8 @@ static int print_fields(const Command &command, const std::string &fields, const
 
 static int run_list(const Command &command, const Arguments &arguments)
 {
+	if (arguments.json && arguments.output)
+		return misuse(command, "list: --json or -o, only one of the two; the JSON has every field");
 	RunDirectory directory;
 	std::string problem;
 	if (!directory.open(&problem))
@@ -150,8 +154,8 @@ static int run_list(const Command &command, const Arguments &arguments)
 	int status = kYes;
 	if (arguments.json)
 		print_json(entries);
-	else if (!arguments.fields.empty())
-		status = print_fields(command, arguments.fields, entries);
+	else if (arguments.output)
+		status = print_fields(command, arguments.output, entries);
 	else if (!entries.empty())
 		print_table(entries);
 	else if (all)

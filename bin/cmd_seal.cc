@@ -41,7 +41,7 @@ int convert(const Arguments &arguments, const vkckpt_crypto *from, const vkckpt_
 	int result = vkckpt_image_reseal(in.c_str(), from, file.fd(), to, on_progress, &copying, &error);
 	copying.progress.clear();
 	if (result < 0)
-		return refuse("%s", sentence_of(in, error).c_str());
+		return refuse("%s", sentence_of(failed_writing(error) ? out : in, error).c_str());
 	if (!file.keep(true, &problem))
 		return refuse("%s", problem.c_str());
 	if (!arguments.quiet)
@@ -52,8 +52,9 @@ int convert(const Arguments &arguments, const vkckpt_crypto *from, const vkckpt_
 int run_seal(const Command &command, const Arguments &arguments)
 {
 	bool passphrase = arguments.passphrase_fd != kNoPassphrase;
-	if (!!arguments.seal_to + !!arguments.seal_key + passphrase != 1)
-		return misuse(command, "%s: say with what: --seal-to, --seal-key, --passphrase or --passphrase-fd", command.name);
+	if (int ways = !!arguments.seal_to + !!arguments.seal_key + passphrase; ways != 1)
+		return misuse(command, "%s: %s: --seal-to, --seal-key, --passphrase or --passphrase-fd", command.name,
+		    ways ? "only one of these" : "say with what");
 	Keys from, to;
 	std::string problem;
 	Arguments opening = arguments;		// the passphrase is the new one

@@ -37,7 +37,8 @@ int run_sign(const Command &command, const Arguments &arguments)
 	tell_unconfined(confine_to_images({image}, nullptr, {arguments.key}, {{folder_of(signature), Writing::kFiles}}), arguments);
 	vkckpt_error error{};
 	if (vkckpt_sodium_sign(image.c_str(), arguments.key, arguments.signature, &error) < 0)
-		return refuse("%s", sentence_of(image, error).c_str());
+		return refuse("%s%s", error.reason == VKCKPT_R_KEY_FILE ? "--key " : "", (error.reason == VKCKPT_R_KEY_FILE ?
+		    printable(field(error.message)) : sentence_of(image, error)).c_str());
 	if (!arguments.quiet)
 		printf("%s: signed; the signature is %s\n", printable(image).c_str(),
 		    printable(signature).c_str());

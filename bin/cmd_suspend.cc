@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace tool {
@@ -87,10 +88,15 @@ static int request(const Command &command, const Arguments &arguments, uint32_t 
 {
 	if (arguments.ram_only && arguments.copy_disks)
 		return misuse(command, "checkpoint: --ram-only leaves disks out, --copy-disks copies them: only one of the two");
-	std::vector<Entry> entries(arguments.operands.size());
-	for (size_t i = 0; i < entries.size(); i++)
-		if (!find_one(arguments.operands[i], "nothing was sent; ", &entries[i]))
+	std::vector<Entry> entries;
+	for (const char *word : arguments.operands) {
+		Entry found;
+		if (!find_one(word, "nothing was sent; ", &found))
 			return kNo;
+		auto is_it = [&](const Entry &other) { return other.words.pid == found.words.pid; };
+		if (std::none_of(entries.begin(), entries.end(), is_it))	// who is named twice is asked once
+			entries.push_back(std::move(found));
+	}
 	uint32_t flags = (arguments.ram_only ? VKCKPT_REQUEST_RAM_ONLY : 0) | (arguments.full ? VKCKPT_REQUEST_FULL : 0) |
 	    (arguments.copy_disks ? VKCKPT_REQUEST_COPY_DISKS : 0);
 	Order order{action, flags, arguments.timeout_s};

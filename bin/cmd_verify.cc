@@ -38,6 +38,8 @@ static int run_verify(const Command &, const Arguments &arguments)
 	int result = vkckpt_image_verify_with(is_stdin ? nullptr : path.c_str(), is_stdin ? STDIN_FILENO : -1, keys.table(), on_progress,
 	    &reading, &error);
 	reading.progress.clear();
+	if (result < 0 && error.reason == VKCKPT_R_BAD_ARGUMENT && S_ISFIFO(facts.st_mode))
+		return refuse("%s: a named pipe (BAD_ARGUMENT); give it as the standard input: vkckpt verify - <%s", label.c_str(), label.c_str());
 	if (result < 0)
 		return refuse("%s", sentence_of(label, error).c_str());
 	if (!arguments.quiet)

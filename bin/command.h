@@ -31,7 +31,7 @@ struct Arguments {
 	const char *key = nullptr, *seal_to = nullptr, *seal_key = nullptr, *signed_by = nullptr, *signature = nullptr;
 	int passphrase_fd = kNoPassphrase;	// -1: asked for on the terminal
 	const Keys *keys = nullptr;	// of a command that confines itself: taken before
-	std::string fields;
+	const char *output = nullptr;	// fields of list, a file of flatten
 	std::vector<const char *> operands;
 };
 

@@ -23,11 +23,11 @@ bool find_one(const char *word, const char *consequence, Entry *out)
 		    printable(directory.path()).c_str(), consequence);
 		return false;
 	}
-	std::string pids;
+	std::string labels;
 	for (const Entry &entry : found)
-		pids += (pids.empty() ? "" : ", ") + std::to_string(entry.words.pid);
-	refuse("%s: %zu vkernels have this name: pid %s (BAD_ARGUMENT); %sname one by its pid", printable(word).c_str(),
-	    found.size(), pids.c_str(), consequence);
+		labels += (labels.empty() ? "" : ", ") + entry.label();
+	refuse("%s: %zu vkernels have this name or pid: %s (BAD_ARGUMENT); %sname one by what only it has", printable(word).c_str(),
+	    found.size(), labels.c_str(), consequence);
 	return false;
 }
 

@@ -29,6 +29,8 @@ std::string sentence_of(const std::string &path, const vkckpt_error &error)
 	return printable(message.find(path) == std::string::npos ? path + ": " + message : message);
 }
 
+bool failed_writing(const vkckpt_error &error) { return strcmp(error.where, "write") == 0; }
+
 // Copies the fixed head of each record of a type and hands over the rest. A record of a newer version may be longer; the
 // reader has refused shorter ones.
 template <class Head, class Take> static void each_record(const vkckpt_image *image, uint32_t type, Take take)

@@ -48,6 +48,9 @@ struct DiskReport {
 // The library's sentence; it begins with the file's name even where the library has only seen a descriptor.
 std::string sentence_of(const std::string &path, const vkckpt_error &);
 
+// What failed is the file that is made of an image, not the image.
+bool failed_writing(const vkckpt_error &);
+
 class ImageFile {
 public:
 	ImageFile() = default;

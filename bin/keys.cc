@@ -53,13 +53,16 @@ bool Keys::take(const Arguments &a, std::string *problem)
 		return false;
 	vkckpt_error error{};
 	int result = a.key ? vkckpt_sodium_key(sodium_.get(), a.key, &error) : 0;
+	const char *option = result < 0 ? "--key " : "";
 	if (result == 0 && passphrase_fd != kNoPassphrase)
 		result = vkckpt_sodium_passphrase(sodium_.get(), passphrase_fd, &error);
 	if (a.passphrase_fd == kAskPassphrase)
 		close(passphrase_fd);
-	if (result == 0 && a.signed_by)
+	if (result == 0 && a.signed_by) {
 		result = vkckpt_sodium_require_signature(sodium_.get(), a.signed_by, a.signature, &error);
-	*problem = printable(field(error.message));
+		option = "--signed-by ";
+	}
+	*problem = option + printable(field(error.message));
 	return result == 0;
 }
 
@@ -71,7 +74,7 @@ bool Keys::take_for_sealing(const Arguments &a, std::string *problem)
 	int result = a.seal_to ? vkckpt_sodium_seal_to(sodium_.get(), a.seal_to, &error) :
 	    a.seal_key ? vkckpt_sodium_seal_raw(sodium_.get(), a.seal_key, &error) :
 	    vkckpt_sodium_seal_passphrase(sodium_.get(), a.passphrase_fd, &error);
-	*problem = printable(field(error.message));
+	*problem = (a.seal_to ? "--seal-to " : a.seal_key ? "--seal-key " : "") + printable(field(error.message));
 	return result == 0;
 }
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace tool {
@@ -64,6 +65,11 @@ bool NewFile::remove_leftover()
 
 bool NewFile::open(std::string *problem)
 {
+	struct stat facts;
+	if (path_.back() == '/' || (stat(path_.c_str(), &facts) == 0 && S_ISDIR(facts.st_mode))) {
+		*problem = printable(path_) + ": a folder (BAD_ARGUMENT); name the file in it that is to be made";
+		return false;
+	}
 	for (int attempt = 0; attempt < 3; attempt++) {
 		fd_ = ::open(part_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (fd_ >= 0 && lock(fd_))

@@ -2,6 +2,8 @@
 #include "bin/text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,7 +20,14 @@ uint64_t monotonic_ns()
 	return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-Progress::Progress(std::string label) : label_(std::move(label)), terminal_(isatty(STDERR_FILENO)) {}
+// A terminal that knows no ESC [ K says that it is dumb.
+static bool can_redraw()
+{
+	const char *kind = getenv("TERM");
+	return !kind || strcmp(kind, "dumb") != 0;
+}
+
+Progress::Progress(std::string label) : label_(std::move(label)), terminal_(isatty(STDERR_FILENO) && can_redraw()) {}
 
 void Progress::show(const std::string &what, uint64_t done, uint64_t total)
 {

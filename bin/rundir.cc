@@ -172,14 +172,11 @@ std::vector<Entry> RunDirectory::entries() const
 
 std::vector<Entry> RunDirectory::find(const std::string &word) const
 {
-	std::vector<Entry> by_pid, by_name;
-	for (Entry &entry : entries()) {
-		if (std::to_string(entry.words.pid) == word)
-			by_pid.push_back(std::move(entry));
-		else if (entry.name() == word)
-			by_name.push_back(std::move(entry));
-	}
-	return by_pid.empty() ? std::move(by_name) : std::move(by_pid);
+	std::vector<Entry> found;
+	for (Entry &entry : entries())
+		if (std::to_string(entry.words.pid) == word || entry.name() == word)
+			found.push_back(std::move(entry));
+	return found;
 }
 
 const char *phase_name(uint32_t phase)

@@ -116,7 +116,7 @@ static int take_option(const Command &command, int letter, Arguments *arguments)
 	case 'R': arguments->remove = true; return 0;
 	case 'f': arguments->full = true; return 0;
 	case 'P': arguments->parent = optarg; return 0;
-	case 'o': arguments->fields = optarg; return 0;
+	case 'o': arguments->output = optarg; return 0;
 	case 'k': arguments->key = optarg; return 0;
 	case 'p': arguments->passphrase_fd = kAskPassphrase; return 0;
 	case 'D':
@@ -140,6 +140,43 @@ static int take_option(const Command &command, int letter, Arguments *arguments)
 	return misuse(command, "%s: this option is not known here", command.name);
 }
 
+// What getopt_long(3) did not take. Of letters that stand together optopt is the one; of a long option argv has the word.
+static int unknown_option(const Command &command, int letter, const char *word)
+{
+	if (letter == ':')
+		return misuse(command, "%s: %s: lacks its value", command.name, word);
+	if (optopt == 0)
+		return misuse(command, "%s: %s: this option is not known here, or could be several", command.name, word);
+	if (strchr(command.options, optopt))
+		return misuse(command, "%s: %s: this option takes no value", command.name, word);
+	return misuse(command, "%s: -%c: this option is not known here", command.name, optopt);
+}
+
+static std::string name_of_option(int letter)
+{
+	for (const option &known : kLongOptions)
+		if (known.val == letter)
+			return std::string("--") + known.name;
+	return {'-', static_cast<char>(letter)};
+}
+
+// Of two keys or places one would be passed over in silence.
+static bool may_be_repeated(int letter) { return !strchr("PokpDTKSs", letter); }
+
+// What cannot be said together, whatever the command.
+static int check_together(const Command &command, const Arguments &arguments)
+{
+	if (arguments.signature && !arguments.signed_by && strchr(command.options, 'S'))
+		return misuse(command, "%s: --signature %s: --signed-by is missing: the public key that it must be of", command.name,
+		    arguments.signature);
+	bool seals = strchr(command.options, 'T') && !strchr(command.options, 'o');	// its passphrase is the new one
+	if (arguments.key && arguments.passphrase_fd != kNoPassphrase && !seals)
+		return misuse(command, "%s: --key or a passphrase, only one of the two", command.name);
+	if (arguments.seal_to && arguments.seal_key)
+		return misuse(command, "%s: --seal-to or --seal-key, only one of the two", command.name);
+	return kYes;
+}
+
 static int run_confined(const Command &command, Arguments *arguments)
 {
 	Keys keys;
@@ -157,19 +194,25 @@ static int run_confined(const Command &command, Arguments *arguments)
 static int run_command(const Command &command, int argc, char **argv)
 {
 	Arguments arguments;
-	std::string letters = std::string("h") + command.options;
-	int letter;
+	std::string letters = std::string(":h") + command.options, given;
+	int letter, which = 0;
 	opterr = 0;
-	while ((letter = getopt_long(argc, argv, letters.c_str(), kLongOptions, nullptr)) != -1) {
+	while ((letter = getopt_long(argc, argv, letters.c_str(), kLongOptions, &which)) != -1) {
 		if (letter == 'h')
 			return print_help(command);
+		if (letter == '?' || letter == ':')
+			return unknown_option(command, letter, argv[optind - 1]);
 		// Long options are one table for all commands: whether this one takes it, its letters say.
-		if (letter == '?' || !strchr(command.options, letter))
-			return misuse(command, "%s: %s: this option is not known here or lacks its value", command.name,
-			    argv[optind - 1]);
+		if (!strchr(command.options, letter))
+			return misuse(command, "%s: --%s: this option is not known here", command.name, kLongOptions[which].name);
+		if (given.find(static_cast<char>(letter)) != std::string::npos && !may_be_repeated(letter))
+			return misuse(command, "%s: %s: given twice", command.name, name_of_option(letter).c_str());
+		given += static_cast<char>(letter);
 		if (int status = take_option(command, letter, &arguments))
 			return status;
 	}
+	if (int status = check_together(command, arguments))
+		return status;
 	arguments.operands.assign(argv + optind, argv + argc);
 	if (arguments.operands.size() < command.operands_min)
 		return misuse(command, "%s: something to work on is missing", command.name);

@@ -83,6 +83,9 @@ void errno_text(int code, Text &text)
 // Those where the errno says more than the reason.
 bool has_errno(uint32_t reason) { return reason >= VKCKPT_R_NO_SPACE || reason == VKCKPT_R_DEVICE_MISSING; }
 
+// Those where the number helps a program only: how far the writing came, or an offset that the subject names.
+bool is_beside_the_point(uint32_t reason) { return reason == VKCKPT_R_NO_SPACE || reason == VKCKPT_R_SIGNATURE_WRONG; }
+
 void sentence(const Status &status, char *out, size_t room)
 {
 	Text text(out, room);
@@ -96,7 +99,7 @@ void sentence(const Status &status, char *out, size_t room)
 		errno_text(status.code, text);
 		text.add(")");
 	}
-	if (status.number != 0) {
+	if (status.number != 0 && !is_beside_the_point(status.reason)) {
 		text.add(" (");
 		if (status.reason == VKCKPT_R_ADDRESS_TAKEN)
 			text.add("0x").hex(status.number);

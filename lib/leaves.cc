@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "lib/text.h"
+
 namespace vk {
 
 Status Leaves::open(const struct vkckpt_crypto &crypto, const char *path)
@@ -40,8 +42,11 @@ Status Leaves::check(uint64_t offset, const void *bytes, size_t count) const
 		VK_CHECK(leaf != 0 && leaf <= count);
 		uint8_t digest[VKCKPT_LEAF_DIGEST];
 		digest_(at, leaf, digest);
-		if (__builtin_memcmp(digest, table_.digests + offset / table_.leaf_bytes * VKCKPT_LEAF_DIGEST, sizeof digest) != 0)
-			return fail(EACCES, VKCKPT_R_SIGNATURE_WRONG, "image", "bytes at", offset);
+		if (__builtin_memcmp(digest, table_.digests + offset / table_.leaf_bytes * VKCKPT_LEAF_DIGEST, sizeof digest) != 0) {
+			char subject[40];
+			Text(subject, sizeof subject).add("bytes at ").decimal(offset);
+			return fail(EACCES, VKCKPT_R_SIGNATURE_WRONG, "image", subject, offset);
+		}
 		offset += leaf;
 		at += leaf;
 		count -= leaf;

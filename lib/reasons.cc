@@ -85,7 +85,7 @@ constexpr ReasonText kReasons[] = {
 	{ R(VETOED), "a guest process vetoed the checkpoint", "ask again later, or stop that process" },
 	{ R(IMAGE_IN_USE), "another vkernel writes its image to this file", "wait for it, or give the image another name" },
 
-	{ R(NO_SPACE), "no space is left for the image", "free space there or choose another place; the old image is intact and the vkernel runs on" },
+	{ R(NO_SPACE), "no space is left", "free space there or choose another place; nothing is lost: an old image is intact, a running vkernel runs on" },
 	{ R(IO_ERROR), "the host reported an input or output error", "check the disk and the host's log" },
 	{ R(PERMISSION), "permission denied", "check the owner and the mode of the file and its folder" },
 	{ R(NOT_FOUND), "no such file or folder", "check the name" },
@@ -95,11 +95,11 @@ constexpr ReasonText kReasons[] = {
 	    "raise the limit and ask again: of the process with prlimit --nofile or ulimit -n (EMFILE), of the host with sysctl fs.file-max (ENFILE)" },
 
 	{ R(PARENT_MISSING), "the image is incremental, and its parent is not where it should be",
-	    "put the parent back beside it (vkckpt info names the whole chain), or name the file with --parent" },
+	    "put the parent back beside it (vkckpt info names the whole chain), or name it to the thaw or to vkckpt flatten with --parent" },
 	{ R(PARENT_CHANGED), "another image lies in the place of the parent",
-	    "put the right one there: vkckpt info shows the id that is wanted; or name the file with --parent" },
+	    "put the right one there: vkckpt info shows the id that is wanted; or name it to the thaw or to vkckpt flatten with --parent" },
 	{ R(PARENT_NEEDED), "the image is incremental and comes from a pipe, so its parent cannot be found",
-	    "send what vkckpt flatten makes of it, or name the parent with --parent" },
+	    "send what vkckpt flatten makes of it, or name the parent to the thaw with --parent" },
 	{ R(PARENT_UNFIT), "this image cannot be the parent",
 	    "take one of the same vkernel that was written with --chain; or leave the parent out: the next image is a full one" },
 	{ R(CHAIN_LOOP), "the chain of parents leads back to an image that is part of it", "restore the images as they were written" },

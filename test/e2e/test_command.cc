@@ -61,6 +61,30 @@ TEST_CASE("vkckpt: a senseless command line is misuse, status 2, with the synops
 	}
 }
 
+TEST_CASE("vkckpt: an option that is wrong is named, not its neighbour", "[command]")
+{
+	Place place;
+	const std::vector<std::pair<std::vector<std::string>, std::string>> lines = {
+		{{"verify", "--parent", "away", "X"}, "verify: --parent: this option is not known here"},
+		{{"suspend", "-jx", "x"}, "suspend: -j: this option is not known here"},
+		{{"list", "-jx", "x"}, "list: -x: this option is not known here"},
+		{{"list", "--frob", "x"}, "list: --frob: this option is not known here"},
+		{{"list", "--json=3"}, "list: --json=3: this option takes no value"},
+		{{"suspend", "x", "-t"}, "suspend: -t: lacks its value"},
+		{{"suspend", "x", "--timeout"}, "suspend: --timeout: lacks its value"},
+		{{"list", "-o", ""}, "list: -o '': a field has no name"},
+		{{"list", "-o", "name,"}, "list: -o 'name,': a field has no name"},
+		{{"list", "-o", "name", "--json"}, "list: --json or -o"},
+	};
+	for (const auto &[line, sentence] : lines) {
+		Ran ran = place.vkckpt(line);
+		INFO(line[0] << " " << line[1] << "\n" << ran.err);
+		CHECK(ran.status == 2);
+		CHECK(ran.out.empty());
+		CHECK(has(ran.err, "vkckpt: " + sentence));
+	}
+}
+
 TEST_CASE("vkckpt: help, version and signal numbers are given with status 0", "[command]")
 {
 	Place place;
@@ -315,6 +339,32 @@ TEST_CASE("vkckpt suspend: a name that several have is not guessed", "[command]"
 	CHECK(one.running());
 }
 
+TEST_CASE("vkckpt suspend: a name that is another's pid is not guessed", "[command]")
+{
+	Place place;
+	StandIn one(place.run, "web", Script::kObey), two(place.run, one.pid_text(), Script::kObey);
+	Ran ran = place.vkckpt({"suspend", one.pid_text()});
+	CHECK(ran.status == 1);
+	CHECK(has(ran.err, "web (pid " + one.pid_text() + ")"));
+	CHECK(has(ran.err, one.pid_text() + " (pid " + two.pid_text() + ")"));
+	CHECK(has(ran.err, "(BAD_ARGUMENT); nothing was sent"));
+	CHECK(one.running());
+	CHECK(two.running());
+	CHECK(place.vkckpt({"suspend", "web"}).status == 0);
+	CHECK(place.vkckpt({"suspend", two.pid_text()}).status == 0);
+}
+
+TEST_CASE("vkckpt suspend: a vkernel that is named twice is asked once", "[command]")
+{
+	Place place;
+	StandIn web(place.run, "web", Script::kObey);
+	Ran ran = place.vkckpt({"suspend", "web", web.pid_text(), "web"});
+	INFO(ran.err);
+	CHECK(ran.status == 0);
+	CHECK(ran.err.empty());
+	CHECK(std::count(ran.out.begin(), ran.out.end(), '\n') == 1);
+}
+
 TEST_CASE("vkckpt suspend: returns 0 when the image is committed and the process gone", "[command]")
 {
 	Place place;
@@ -456,6 +506,11 @@ TEST_CASE("vkckpt suspend: progress is drawn on a terminal and nowhere else", "[
 	CHECK(has(ran.err, "of 64 MiB"));
 	CHECK(has(ran.err, "/s  ETA 0:0"));
 	CHECK(place.vkckpt({"suspend", "two"}).err.empty());
+	// A terminal that cannot draw over a line.
+	StandIn three(place.run, "three", Script::kSlow);
+	Environment dumb = place.environment();
+	dumb["TERM"] = "dumb";
+	CHECK(Child({bin("vkckpt"), "suspend", "three"}, dumb, Child::Stderr::kTerminal).finish().err.empty());
 }
 
 TEST_CASE("vkckpt: two suspends at once: one serves, none is lost", "[command]")

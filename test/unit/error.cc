@@ -87,7 +87,7 @@ TEST_CASE("a host's errno gives the reason and stands in the sentence", "[error]
 	}
 	REQUIRE(std::string(err.message).find("(errno 199)") != std::string::npos);
 	(void)vk::report(vk::fail_host(ENOSPC, "write", "x.ckpt"), &err);
-	REQUIRE(std::string(err.message).find("write: x.ckpt: no space is left for the image (ENOSPC); ") == 0);
+	REQUIRE(std::string(err.message).find("write: x.ckpt: no space is left (ENOSPC); ") == 0);
 }
 
 TEST_CASE("a device class fills an error in its own words or in the reason's", "[error]")

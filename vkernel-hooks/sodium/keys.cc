@@ -35,28 +35,34 @@ void check_of(const char *word, const uint8_t *key, uint8_t *out)
 	sodium_memzero(&state, sizeof state);
 }
 
-// Opens it if it is as a key file must be.
-int open_key_file(const char *file, bool secret, struct vkckpt_error *err)
+int open_key_file(const char *file, struct stat *facts, struct vkckpt_error *err)
 {
 	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return refuse(err, errno, VKCKPT_R_KEY_FILE, file, "%s", errno == ELOOP ?
-		    "a symbolic link, which is not followed; name the file itself" : strerror(errno));
-	struct stat st;
-	int r = fstat(fd, &st) < 0 ? refuse(err, errno, VKCKPT_R_KEY_FILE, file, "%s", strerror(errno)) : 0;
-	unsigned mode = st.st_mode & 07777u, wrong = mode & (secret ? 077u : 022u);
-	if (r == 0 && !S_ISREG(st.st_mode))
+		    "a symbolic link, which is not followed; name the file itself" : errno == ENOENT ?
+		    "there is no such file; check the name, vkckpt keygen makes keys" : strerror(errno));
+	int r = fstat(fd, facts) < 0 ? refuse(err, errno, VKCKPT_R_KEY_FILE, file, "%s", strerror(errno)) : 0;
+	if (r == 0 && !S_ISREG(facts->st_mode))
 		r = refuse(err, EINVAL, VKCKPT_R_KEY_FILE, file, "not a regular file; give a pipe as fd:N");
-	else if (r == 0 && st.st_uid != geteuid() && st.st_uid != 0)
-		r = refuse(err, EPERM, VKCKPT_R_KEY_FILE, file, "belongs to user %u, who could exchange it; make it your own", st.st_uid);
-	else if (r == 0 && wrong != 0)
-		r = refuse(err, EPERM, VKCKPT_R_KEY_FILE, file, "mode %04o: others can %s it; chmod %s it, and make a new key if others "
-		    "had access", mode, secret ? "get at" : "change", secret ? "600" : "644");
 	if (r < 0) {
 		close(fd);
 		return r;
 	}
 	return fd;
+}
+
+// Looked at when its kind is known to be right: of a wrong one nothing is to be said about its mode.
+int check_rights(const char *file, const struct stat &st, bool secret, struct vkckpt_error *err)
+{
+	unsigned mode = st.st_mode & 07777u, wrong = mode & (secret ? 077u : 022u);
+	int r = 0;
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		r = refuse(err, EPERM, VKCKPT_R_KEY_FILE, file, "belongs to user %u, who could exchange it; make it your own", st.st_uid);
+	else if (wrong != 0)
+		r = refuse(err, EPERM, VKCKPT_R_KEY_FILE, file, "mode %04o: others can %s it; chmod %s it, and make a new key if others "
+		    "had access", mode, secret ? "get at" : "change", secret ? "600" : "644");
+	return r;
 }
 
 int read_all_of(int fd, const char *file, uint8_t *scratch, size_t *bytes, struct vkckpt_error *err)
@@ -124,7 +130,7 @@ int write_key(const char *file, KeyKind kind, const uint8_t *key, const char *co
 	int r = 0;
 	if (fd < 0)
 		r = refuse(err, errno, VKCKPT_R_KEY_FILE, file, "%s", errno == EEXIST ? "is there already; name another, keys are never replaced" :
-		    strerror(errno));
+		    errno == ENOENT ? "its folder is not there; make it first, or name a key in another" : strerror(errno));
 	else if (write(fd, text, static_cast<size_t>(length)) != length || fsync(fd) < 0 || !sync_folder(file)) {
 		r = refuse(err, errno ? errno : ENOSPC, VKCKPT_R_KEY_FILE, file, "%s", strerror(errno ? errno : ENOSPC));
 		unlink(file);
@@ -166,7 +172,8 @@ int read_key(const char *file, KeyFile *key, uint8_t *scratch, struct vkckpt_err
 	long number = descriptor ? strtol(file + 3, &end, 10) : -1;
 	if (descriptor && (number < 0 || *end != '\0' || end == file + 3))
 		return refuse(err, EINVAL, VKCKPT_R_KEY_FILE, file, "not a descriptor; write fd:N");
-	int fd = descriptor ? static_cast<int>(number) : open_key_file(file, !is_public(key->kind), err);
+	struct stat facts;
+	int fd = descriptor ? static_cast<int>(number) : open_key_file(file, &facts, err);
 	if (fd < 0)
 		return fd;
 	size_t bytes = 0;
@@ -178,6 +185,10 @@ int read_key(const char *file, KeyFile *key, uint8_t *scratch, struct vkckpt_err
 		memcpy(key->key, scratch, kKeyBytes);
 	} else if (r == 0) {
 		r = parse(file, reinterpret_cast<const char *>(scratch), bytes, key, err);
+		if (r == 0 && !descriptor)
+			r = check_rights(file, facts, !is_public(key->kind), err);
+		if (r < 0)
+			sodium_memzero(key->key, sizeof key->key);
 	}
 	sodium_memzero(scratch, kFileRoom);
 	return r;

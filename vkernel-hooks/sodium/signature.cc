@@ -220,6 +220,23 @@ int write_signature(const char *path, const Signature &s, const uint8_t *leaves,
 	return r;
 }
 
+// A signature replaces an older one, and nothing else: what has its name may be the image, a key, or anybody's file.
+int refuse_foreign(const char *path, const struct stat &image, struct vkckpt_error *err)
+{
+	struct stat st;
+	if (lstat(path, &st) < 0)
+		return 0;		// not there, or the making of the file says why
+	if (st.st_dev == image.st_dev && st.st_ino == image.st_ino)
+		return refuse(err, EEXIST, VKCKPT_R_BAD_ARGUMENT, path, "is the image itself; name another file for the signature");
+	uint8_t magic[sizeof kSignatureMagic];
+	int fd = S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK) : -1;
+	bool signature = fd >= 0 && read_exactly(fd, magic, sizeof magic) && memcmp(magic, kSignatureMagic, sizeof magic) == 0;
+	if (fd >= 0)
+		close(fd);
+	return signature ? 0 : refuse(err, EEXIST, VKCKPT_R_BAD_ARGUMENT, path, "is there and no signature; only a signature is replaced, "
+	    "name another file");
+}
+
 // The image is opened first. The images that it is built on have signatures of their own; here they are only read, so each is compared with
 // what it was a moment ago.
 struct Reading {
@@ -291,8 +308,12 @@ extern "C" int vkckpt_sodium_sign(const char *image, const char *secret_key_file
 		r = vkckpt_image_peek(image, &header, &unused, err);
 	if (r >= 0) {
 		fd = open(image, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
-		r = fd < 0 ? refuse(err, errno, VKCKPT_R_NOT_FOUND, image, "%s", strerror(errno)) : make_leaves(fd, image, &leaves, err);
+		struct stat st;
+		r = fd < 0 || fstat(fd, &st) < 0 ? refuse(err, errno, VKCKPT_R_NOT_FOUND, image, "%s", strerror(errno)) :
+		    refuse_foreign(signature ? signature : beside, st, err);
 	}
+	if (r == 0)
+		r = make_leaves(fd, image, &leaves, err);
 	if (r == 0)
 		r = verify_same(image, &leaves, err);
 	if (r == 0) {
