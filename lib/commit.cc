@@ -109,7 +109,8 @@ void image_file_revert(ImageFile &file)
 	close_stream(file);
 	if (file.stream || file.fd < 0)
 		return;
-	file.replacement.back();
+	if (!file.replacement.back() && names_file(file.final, file.fd))
+		sys_unlink(file.final);		// it was not committed: nobody may thaw it
 	if (names_file(file.part, file.fd))
 		sys_unlink(file.part);
 	sys_close(file.fd);

@@ -70,7 +70,8 @@ struct vkckpt {
 	vk::Atomic<uint32_t> claimed;	// 1: a request is being served
 	vk::Atomic<uint64_t> serial;	// counts requests
 	vk::Atomic<uint64_t> cancelled;	// serial of the request that is to be cancelled
-	vk::Atomic<uint64_t> cancelled_id;	// or its id, whether it has come yet or not
+	vk::Atomic<uint64_t> cancelled_id[8];	// or the ids of the last ones, whether they have come yet or not
+	vk::Atomic<uint32_t> cancel_count;
 	vk::Atomic<uint64_t> request;	// VKCKPT_REQUEST(...), valid while claimed
 	vk::Atomic<uint32_t> stage;		// enum class Stage
 	vk::Atomic<uint32_t> driver;	// 1: a vCPU is in advance()

@@ -114,8 +114,14 @@ Status check_digest(const struct vkckpt_disk *disk, uint64_t size, const struct 
 	return !s.ok() || digest_equal(now, then) ? s : fail(ESTALE, VKCKPT_R_DISK_CHANGED, "thaw: disk", disk->path);
 }
 
-// The same file, untouched, is the disk. Another file, or one whose ctime differs, is known by its content if the image has a digest of it.
-// Without one a file that came from another host or boot is taken for a copy that was brought here: of that only the size can be told.
+// An image of a block device may be of before their sizes were looked at: 0.
+bool other_size(const struct vkckpt_f_sidecar &now, const struct vkckpt_f_sidecar &then)
+{
+	return then.size_bytes != 0 && now.size_bytes != then.size_bytes;
+}
+
+// The same file, untouched, is the disk. Another file, one whose ctime differs, and any block device is known by its content if the image has
+// a digest of it. Without one a file that came from another host or boot is taken for a copy that was brought here: of that only the size can be told.
 Status check_proof(const struct vkckpt_disk *disk, const struct vkckpt_f_sidecar &then, const struct vkckpt_digest *digest)
 {
 	struct vkckpt_f_sidecar now;
@@ -123,11 +129,32 @@ Status check_proof(const struct vkckpt_disk *disk, const struct vkckpt_f_sidecar
 	VK_TRY(sidecar_take_proof(disk->disk_fd, disk->path, now));
 	bool same_boot = !memcmp(now.boot_id, then.boot_id, sizeof now.boot_id);
 	bool same_file = now.inode == then.inode && (!same_boot || now.device == then.device);
-	if (now.size_bytes == then.size_bytes && digest && !(same_file && now.ctime_ns == then.ctime_ns))
-		return check_digest(disk, now.size_bytes, *digest);
-	if (now.size_bytes != then.size_bytes || (same_boot && !same_file) || (same_file && now.ctime_ns != then.ctime_ns))
+	bool untouched = same_file && now.ctime_ns == then.ctime_ns && !is_block_device(disk->disk_fd);
+	if (!other_size(now, then) && digest && !untouched)
+		return check_digest(disk, then.size_bytes, *digest);
+	if (other_size(now, then) || (same_boot && !same_file) || (same_file && now.ctime_ns != then.ctime_ns))
 		return fail(ESTALE, VKCKPT_R_DISK_CHANGED, "thaw: disk", disk->path);
 	return success();
+}
+
+// The user put the disk back himself: it is as large as it was and, where the image has a digest of it, of the same content.
+Status check_put_back(const struct vkckpt_disk *disk, const Fence &fence)
+{
+	struct vkckpt_f_sidecar now;
+	memset(&now, 0, sizeof now);
+	VK_TRY(sidecar_take_proof(disk->disk_fd, disk->path, now));
+	if (other_size(now, fence.proof))
+		return fail(ESTALE, VKCKPT_R_DISK_CHANGED, "thaw: disk", disk->path);
+	return fence.digest ? check_digest(disk, fence.proof.size_bytes, *fence.digest) : success();
+}
+
+// A block device without a sidecar, which its content has proved to be the disk as the image left it: as if that still said so.
+void take_for_suspended(struct vkckpt_disk *disk, const Fence &fence)
+{
+	disk->now.disk_id = *fence.disk_id;
+	disk->now.image_id = *fence.image_id;
+	disk->now.epoch = fence.epoch;
+	disk->now.state = VKCKPT_DISK_SUSPENDED;
 }
 
 // Leaves in disk->now what the next state is counted from: "suspended" by this image, or "running" where a thaw that died had gone so far.
@@ -140,8 +167,8 @@ Status check_fence(struct vkckpt_disk *disk, const Fence &fence)
 	if (suspended && !of_image)
 		return fail(EBUSY, now.epoch > fence.epoch ? VKCKPT_R_DISK_SUPERSEDED : VKCKPT_R_DISK_SUSPENDED, "thaw: disk",
 		    disk->path);
-	if (fence.ram_only)	// the user put the disk back himself
-		return success();
+	if (fence.ram_only)
+		return check_put_back(disk, fence);
 	if (suspended && now.epoch == fence.epoch)
 		return check_proof(disk, now, fence.digest);
 	bool running = now.state == VKCKPT_DISK_RUNNING;
@@ -161,8 +188,12 @@ Status thaw(struct vkckpt_disk *disk, const char *path, int disk_fd, const struc
 	VK_TRY(adopt(disk, path, disk_fd));
 	Fence fence;
 	VK_TRY(read_fence(source, &fence));
-	VK_TRY(lock(disk, fence.ram_only ? Missing::create : Missing::refuse));
-	Status s = fence.ram_only && disk->now.epoch == 0 ? success() : check_fence(disk, fence);
+	const bool by_content = fence.digest && is_block_device(disk_fd);
+	VK_TRY(lock(disk, fence.ram_only || by_content ? Missing::create : Missing::refuse));
+	const bool fresh = disk->now.epoch == 0;
+	Status s = fresh && (fence.ram_only || by_content) ? check_put_back(disk, fence) : check_fence(disk, fence);
+	if (s.ok() && fresh && by_content && !fence.ram_only)
+		take_for_suspended(disk, fence);
 	if (!s.ok())
 		unlock(disk);
 	return s;

@@ -41,10 +41,9 @@ Status copy_disk(struct vkckpt &ck, const char *name, int disk_fd, int to)
 	long from = sys_open(self, O_RDONLY);
 	if (from < 0)
 		return fail_host((int)-from, kWhere, name);
-	struct stat st;
-	long r = sys_fstat((int)from, &st);
-	Status s = r < 0 ? fail_host((int)-r, kWhere, name) :
-	    copy_data((int)from, to, (uint64_t)st.st_size, ck.record, kWhere, name, { request_ended, &ck });
+	long size = disk_size((int)from);
+	Status s = size < 0 ? fail_host((int)-size, kWhere, name) :
+	    copy_data((int)from, to, (uint64_t)size, ck.record, kWhere, name, { request_ended, &ck });
 	sys_close((int)from);
 	return s;
 }
@@ -108,7 +107,7 @@ Status freeze(struct vkckpt &ck, const char *name, DiskStep &step, const ImageFi
 	if (freezes_copies(ck))
 		return freeze_copy(ck, name, step, file);
 	step.ram_only = request_action(ck) == VKCKPT_ACTION_CONTINUE;
-	return step.ram_only ? sidecar_take_proof(step.disk->disk_fd, name, step.next) : take_proof(ck, name, step, step.disk->disk_fd);
+	return take_proof(ck, name, step, step.disk->disk_fd);
 }
 
 Status prepare(DiskStep &step)
@@ -134,6 +133,29 @@ void begin_steps(struct vkckpt &ck)
 		ck.disk_steps[i].fresh_fd = -1;
 		ck.disk_steps[i].disk = disk_of(ck.devices[i]);
 	}
+}
+
+// The way back is barred: what the name led to is made anew. Where not even that can be done the new file is held in its place: nobody gets the disk
+// while this process lives, and after that its state says what its image may do.
+void restore(DiskStep &step)
+{
+	Replacement anew;
+	struct vkckpt_f_sidecar was = step.disk->now;
+	int fd = -1;
+	if (sidecar_write(step.temporary, was, &fd).ok()) {
+		(void)anew.in(step.temporary, step.sidecar).ok();
+		if (anew.done()) {
+			anew.finish();
+			sys_close(step.disk->sidecar_fd);
+			step.disk->sidecar_fd = fd;
+			return;
+		}
+		sys_close(fd);
+	}
+	sys_close(step.disk->sidecar_fd);
+	step.disk->sidecar_fd = step.fresh_fd;
+	step.disk->now.epoch = step.next.epoch;
+	step.fresh_fd = -1;
 }
 
 }  // namespace
@@ -216,12 +238,14 @@ void disks_revert(struct vkckpt &ck)
 		DiskStep *step = step_at(ck, i);
 		if (!step)
 			continue;
-		step->replacement.back();
-		if (step->fresh_fd >= 0) {
+		const bool made = step->fresh_fd >= 0;
+		if (!step->replacement.back())
+			restore(*step);
+		if (made)
 			sys_unlink(step->temporary);
+		if (step->fresh_fd >= 0)
 			sys_close(step->fresh_fd);
-			step->fresh_fd = -1;
-		}
+		step->fresh_fd = -1;
 		if (step->frozen_path[0])
 			sys_unlink(step->frozen_path);
 		step->disk = nullptr;

@@ -12,6 +12,7 @@ namespace vk {
 namespace {
 constexpr unsigned kNoReplace = 1, kExchange = 2;	// RENAME_NOREPLACE, RENAME_EXCHANGE of linux/fs.h
 constexpr int kLockAttempts = 8;
+constexpr long kOneWay = 1;
 
 // 0: a leftover is gone; -EBUSY: it belongs to a capture that is running. That of a vkernel that was killed may be locked yet by a process
 // that it was making and that has a copy of its descriptors: nothing tells who holds a lock, so it is waited for a little in any case.
@@ -105,39 +106,60 @@ long Replacement::move(const char *temporary, const char *final)
 	return sys_lstat(final, &st) == 0 ? -EEXIST : sys_rename(temporary, final);
 }
 
+// Where names cannot be exchanged the old file gets one more name, is overwritten under its first, and takes the temporary one. -EOPNOTSUPP: a
+// file has one name only here. kOneWay: the new file has the name, and the old one is not under the temporary one.
+long Replacement::exchange(const char *temporary, const char *final)
+{
+	long r = sys_renameat2(AT_FDCWD, temporary, AT_FDCWD, final, kExchange);
+	if (r != -EINVAL && r != -ENOSYS)
+		return r;
+	char saved[VKCKPT_MAX_PATH + 48];
+	Text(saved, sizeof saved).add(temporary).add("~");
+	r = sys_link(final, saved);
+	if (r == -EEXIST && sys_unlink(saved) == 0)	// of a process that died here; who calls holds the lock
+		r = sys_link(final, saved);
+	if (r < 0)
+		return r == -ENOENT ? r : -EOPNOTSUPP;
+	if ((r = sys_rename(temporary, final)) < 0) {
+		sys_unlink(saved);
+		return r;
+	}
+	if ((r = sys_rename(saved, temporary)) == 0)
+		return 0;
+	return sys_rename(saved, final) == 0 ? r : kOneWay;
+}
+
 Status Replacement::in(const char *temporary, const char *final, Existing existing)
 {
 	temporary_ = temporary;
 	final_ = final;
-	if (existing == Existing::keep) {
-		if (long r = move(temporary, final); r < 0)
-			return fail_host((int)-r, "commit: rename", final);
-		state_ = State::moved;
-		return sync_folder(final);
-	}
-	long r = sys_renameat2(AT_FDCWD, temporary, AT_FDCWD, final, kExchange);
-	if (r == 0) {
+	long r = existing == Existing::keep ? -ENOENT : exchange(temporary, final);
+	if (r == 0)
 		state_ = State::exchanged;
-	} else if (r == -ENOENT && (r = sys_renameat2(AT_FDCWD, temporary, AT_FDCWD, final, kNoReplace)) == 0) {
+	else if (r == -ENOENT && (r = move(temporary, final)) == 0)
 		state_ = State::moved;
-	} else if ((r == -EINVAL || r == -ENOSYS) && (r = sys_rename(temporary, final)) == 0) {
+	else if (r == kOneWay || (r == -EOPNOTSUPP && (r = sys_rename(temporary, final)) == 0))
 		state_ = State::overwritten;
-	}
 	if (r < 0)
 		return fail_host((int)-r, "commit: rename", final);
 	return sync_folder(final);	// if it fails the caller takes the step back
 }
 
+// Renamed over the new file, the old one is back at any moment.
 bool Replacement::back()
 {
 	State was = state_;
 	state_ = State::none;
 	long r = 0;
-	if (was == State::exchanged)
-		r = sys_renameat2(AT_FDCWD, temporary_, AT_FDCWD, final_, kExchange);
-	if (was == State::moved || was == State::overwritten)
-		r = sys_rename(final_, temporary_);
-	return r == 0 && was != State::overwritten;
+	if (was == State::exchanged && (r = sys_rename(temporary_, final_)) < 0)
+		r = exchange(temporary_, final_);
+	if (was == State::moved && (r = sys_rename(final_, temporary_)) < 0)
+		r = sys_unlink(final_);
+	if (was == State::overwritten || r < 0)
+		return false;
+	if (was != State::none)
+		(void)sync_folder(final_).ok();		// that it was there is not to come back either
+	return true;
 }
 
 void Replacement::finish()

@@ -18,7 +18,7 @@ public:
 	// `temporary` takes the place of `final` and the folder is synced. Paths stay the caller's until finish or back.
 	// Existing::keep: EEXIST if there is one of this name.
 	Status in(const char *temporary, const char *final, Existing = Existing::replace);
-	// As before. Where the file system cannot exchange names an old file is gone: false.
+	// As before. False: it is not, because the host refuses, or because the old file is gone (a file system without exchange and links).
 	bool back();
 	// The old file is removed.
 	void finish();
@@ -26,6 +26,7 @@ public:
 
 private:
 	static long move(const char *temporary, const char *final);
+	static long exchange(const char *temporary, const char *final);
 	const char *temporary_ = nullptr, *final_ = nullptr;
 	State state_ = State::none;
 };

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <linux/fs.h>
 #include <sys/stat.h>
 
 #include "lib/digest.h"
@@ -156,17 +157,34 @@ Status sidecar_store(struct vkckpt_disk *disk, struct vkckpt_f_sidecar &next)
 	VK_TRY(sidecar_write(temporary, next, &fd));
 	Replacement replacement;
 	Status s = replacement.in(temporary, path);
-	if (!s.ok()) {
-		replacement.back();
+	if (!s.ok() && replacement.back()) {
 		sys_unlink(temporary);
 		sys_close(fd);
 		return s;
 	}
-	replacement.finish();
+	replacement.finish();	// also where there is no way back: the caller holds what has the name
 	sys_close(disk->sidecar_fd);
 	disk->sidecar_fd = fd;
 	disk->now = next;
 	return success();
+}
+
+bool is_block_device(int fd)
+{
+	struct stat st;
+	return sys_fstat(fd, &st) == 0 && S_ISBLK(st.st_mode);
+}
+
+long disk_size(int fd)
+{
+	struct stat st;
+	uint64_t bytes = 0;
+	if (long r = sys_fstat(fd, &st); r < 0)
+		return r;
+	if (!S_ISBLK(st.st_mode))
+		return st.st_size;
+	long r = sys_ioctl(fd, BLKGETSIZE64, &bytes);
+	return r < 0 ? r : (long)bytes;
 }
 
 Status sidecar_take_proof(int disk_fd, const char *name, struct vkckpt_f_sidecar &s)
@@ -178,7 +196,10 @@ Status sidecar_take_proof(int disk_fd, const char *name, struct vkckpt_f_sidecar
 		return fail_host((int)-r, "disk: fstat", name);
 	s.device = (uint64_t)st.st_dev;
 	s.inode = (uint64_t)st.st_ino;
-	s.size_bytes = (uint64_t)st.st_size;
+	long size = disk_size(disk_fd);
+	if (size < 0)
+		return fail_host((int)-size, "disk: size", name);
+	s.size_bytes = (uint64_t)size;
 	s.ctime_ns = (uint64_t)st.st_ctim.tv_sec * 1'000'000'000 + (uint64_t)st.st_ctim.tv_nsec;
 	host_boot_id(s.boot_id);
 	return success();

@@ -32,6 +32,12 @@ Status sidecar_write(const char *path, struct vkckpt_f_sidecar &content, int *fd
 // Replaces the sidecar of a disk whose lock the caller holds in disk->sidecar_fd.
 Status sidecar_store(struct vkckpt_disk *, struct vkckpt_f_sidecar &next);
 
+// A disk may be a file or a block device. The node of the latter tells neither its size nor when it was written, and its sidecar lies in /dev,
+// which a host forgets when it goes down: it is known by its content alone.
+bool is_block_device(int fd);
+// Bytes of a disk: >= 0, or a negative errno. A position of the descriptor is left as it is.
+long disk_size(int fd);
+
 // What the disk looks like now: device, inode, size, ctime, and the host's boot.
 Status sidecar_take_proof(int disk_fd, const char *name, struct vkckpt_f_sidecar &);
 

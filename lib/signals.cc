@@ -17,6 +17,7 @@ namespace {
 // The library's one piece of writable static data.
 Atomic<struct vkckpt *> armed;
 
+constexpr size_t kCancelled = sizeof(vkckpt::cancelled_id) / sizeof(vkckpt::cancelled_id[0]);
 constexpr uint64_t kCommands = signal_bit(VKCKPT_SIGCKPT) | signal_bit(VKCKPT_SIGCKPTEXIT);
 
 void obey(struct vkckpt &ck, int signal, const siginfo_t *info)
@@ -33,12 +34,13 @@ void on_signal(int signal, siginfo_t *info, void *)
 		obey(*ck, signal, info);
 }
 
-// Two threads may take the signals of a request and of its cancellation, the second one first: an id is remembered, for a request yet to come.
+// Two threads may take the signals of a request and of its cancellation, the second one first; and a process that was stopped finds requests of several
+// who have all given up. So ids are remembered, for requests yet to come.
 void cancel_request(struct vkckpt &ck, uint64_t id)
 {
 	uint64_t serial = ck.serial.load();
 	if (id != 0)
-		ck.cancelled_id.store(id);
+		ck.cancelled_id[ck.cancel_count.fetch_add(1) % kCancelled].store(id);
 	if (!ck.claimed.load())
 		return;
 	if (id == 0)
@@ -102,8 +104,11 @@ int latch_request(struct vkckpt &ck, uint64_t request)
 
 bool request_cancelled(const struct vkckpt &ck)
 {
-	uint64_t id = ck.request.load() >> 16;
-	return ck.cancelled.load() == ck.serial.load() || (id != 0 && ck.cancelled_id.load() == id);
+	const uint64_t id = ck.request.load() >> 16;
+	bool by_id = false;
+	for (size_t i = 0; id != 0 && i < kCancelled; i++)
+		by_id |= ck.cancelled_id[i].load() == id;
+	return by_id || ck.cancelled.load() == ck.serial.load();
 }
 
 void hear_requests(struct vkckpt &ck)

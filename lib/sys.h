@@ -42,6 +42,7 @@ long sys_fallocate(int fd, int mode, uint64_t offset, uint64_t bytes);
 long sys_lseek(int fd, int64_t offset, int whence);
 long sys_rename(const char *from, const char *to);
 long sys_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags);
+long sys_link(const char *from, const char *to);
 long sys_unlink(const char *path);
 long sys_unlinkat(int dir, const char *path, int flags);
 long sys_mkdir(const char *path, int mode);

@@ -102,6 +102,7 @@ long sys_renameat2(int from_dir, const char *from, int to_dir, const char *to, u
 {
 	return sys_call(SYS_renameat2, from_dir, word(from), to_dir, word(to), flags);
 }
+long sys_link(const char *from, const char *to) { return sys_call(SYS_link, word(from), word(to)); }
 long sys_unlink(const char *path) { return sys_call(SYS_unlink, word(path)); }
 long sys_unlinkat(int dir, const char *path, int flags) { return sys_call(SYS_unlinkat, dir, word(path), flags); }
 long sys_mkdir(const char *path, int mode) { return sys_call(SYS_mkdir, word(path), mode); }

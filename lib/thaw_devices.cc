@@ -34,6 +34,13 @@ void complete(struct vkckpt_error &err, int code, const char *name)
 	Text(err.message, sizeof err.message).add(name).add(": ").add(said);
 }
 
+// The disk is there, and is somebody else's or another by now: that is a reason not to run, not one to run without it.
+bool fenced(uint32_t reason)
+{
+	return reason == VKCKPT_R_DISK_IN_USE || reason == VKCKPT_R_DISK_SUSPENDED || reason == VKCKPT_R_DISK_SUPERSEDED ||
+	    reason == VKCKPT_R_DISK_CHANGED || reason == VKCKPT_R_SIDECAR_DAMAGED;
+}
+
 Status open_device(Thaw &t, const struct vkckpt_f_device &d, const struct vkckpt_source *source)
 {
 	const struct vkckpt_device_class *c = find_class(t, d);
@@ -47,7 +54,7 @@ Status open_device(Thaw &t, const struct vkckpt_f_device &d, const struct vkckpt
 		t.device_count++;
 		return success();
 	}
-	if (d.policy == VKCKPT_POLICY_DROP)
+	if (d.policy == VKCKPT_POLICY_DROP && !fenced(t.device_error.reason))
 		return success();
 	complete(t.device_error, -r, d.name);
 	return fail(-r, t.device_error.reason ? t.device_error.reason : (uint32_t)VKCKPT_R_DEVICE_MISSING, "thaw: open", d.name);

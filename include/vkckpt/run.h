@@ -30,7 +30,7 @@ enum vkckpt_action {
 	VKCKPT_ACTION_CONFIGURED = 0, VKCKPT_ACTION_EXIT = 1, VKCKPT_ACTION_CONTINUE = 2, VKCKPT_ACTION_CANCEL = 3
 };
 enum vkckpt_request_flags {
-	VKCKPT_REQUEST_RAM_ONLY = 1,	/* continue without freezing writable disks: the image thaws only on disks put back */
+	VKCKPT_REQUEST_RAM_ONLY = 1,	/* continue without freezing writable disks: the image belongs on disks that were put back */
 	VKCKPT_REQUEST_FULL = 2,	/* the image is a full one, with which a new chain begins */
 	VKCKPT_REQUEST_COPY_DISKS = 4	/* continue: a writable disk that cannot be cloned is copied (all its data, while nothing runs) */
 };

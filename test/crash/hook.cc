@@ -61,7 +61,7 @@ bool subject(long number, const long *a, char *path, size_t room)
 	switch (number) {
 	case SYS_openat: named = reinterpret_cast<const char *>(a[1]); break;
 	case SYS_renameat2: named = reinterpret_cast<const char *>(a[3]); break;
-	case SYS_rename: named = reinterpret_cast<const char *>(a[1]); break;
+	case SYS_rename: case SYS_link: named = reinterpret_cast<const char *>(a[1]); break;
 	case SYS_stat: case SYS_lstat: case SYS_unlink: case SYS_readlink: case SYS_statfs: named = reinterpret_cast<const char *>(a[0]); break;
 	case SYS_read: case SYS_pread64: case SYS_pwrite64: case SYS_write: case SYS_writev: case SYS_fsync: case SYS_fstat: case SYS_fcntl:
 	case SYS_ioctl: case SYS_getdents64: case SYS_ftruncate: case SYS_fallocate: case SYS_lseek:

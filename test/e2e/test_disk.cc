@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <unistd.h>
 
 #include <vkckpt/disk.h>
@@ -198,6 +199,33 @@ TEST_CASE("a suspended disk that was moved thaws in its new place with --disk-di
 			s.refused("DISK_CHANGED", options);
 			CHECK(has(s.place.thawed(options).err, "--disk-digest"));
 		}
+	}
+}
+
+TEST_CASE("a checkpoint of RAM alone thaws on the disk put back: of its size, and with --disk-digest of its content", "[disk]")
+{
+	for (bool digest : {true, false}) {
+		Place place;
+		const std::string disk = place.make_disk(1 << 20), kept = place / "kept.img";
+		std::vector<std::string> options = {"-r", disk};
+		if (digest)
+			options.push_back("--disk-digest");
+		Child child = place.sh("echo ready; thawed; echo alive", options);
+		REQUIRE(child->expect("ready"));
+		const Outcome asked = place.tool({"checkpoint", "--ram-only", "vk"});
+		INFO(asked.err);
+		REQUIRE(asked.status == 0);
+		fs::copy_file(disk, kept);
+		child->signal(SIGKILL);
+		(void)child->end();
+		std::fstream(disk, std::ios::in | std::ios::out) << "written since";
+		const Outcome written = place.thawed({"--dry-run"});
+		CHECK(written.status == (digest ? 1 : 0));
+		CHECK(has(written.err, "(DISK_CHANGED)") == digest);
+		fs::resize_file(disk, 1 << 19);
+		CHECK(has(place.thawed().err, "(DISK_CHANGED)"));
+		fs::copy_file(kept, disk, fs::copy_options::overwrite_existing);
+		CHECK(has(place.thawed().out, "alive"));
 	}
 }
 

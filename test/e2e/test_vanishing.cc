@@ -195,6 +195,49 @@ TEST_CASE("a block device is the guest's disk: suspended, thawed, and no clone i
 	CHECK(again);
 }
 
+TEST_CASE("a block device is known by its content: copied whole, thawed after its sidecar went with the host, and refused when it was written to", "[host][disk]")
+{
+	Place place;
+	if (getuid() != 0)
+		TEST_SKIP("only root can make loop devices");
+	const std::string file = place.make_disk(), name = place / "device";
+	if (std::system(("losetup --find --show " + file + " >" + name + " 2>/dev/null").c_str()) != 0)
+		TEST_SKIP("no loop device can be made here");
+	std::string device = contents(name);
+	device.pop_back();
+	const std::string sidecar = device + VKCKPT_SIDECAR_SUFFIX, kept = place / "kept.ckpt";
+	Child child = place.sh("echo written | dd of=/dev/vkd0 bs=512 seek=64 conv=sync 2>/dev/null; sync; echo ready; thawed; echo again; thawed; echo more",
+	    {"-r", device, "--disk-digest"});
+	CHECK(child->expect("ready"));
+	const Outcome copied = place.tool({"checkpoint", "--copy-disks", "vk"});
+	std::string copy;
+	for (const fs::directory_entry &e : fs::directory_iterator(place.path()))
+		if (const std::string path = e.path(); has(path, ".disk0-") && !path.ends_with(VKCKPT_SIDECAR_SUFFIX))
+			copy = contents(path);
+	const bool whole = copy == contents(device);
+	CHECK(suspend(*child) == "");
+	fs::copy_file(place.image(), kept);
+	fs::remove(sidecar);			// as when the host was down
+	child = place.thaw({"--disk-digest"});
+	const bool again = child->expect("again");
+	const Outcome second = place.thawed({}, kept);
+	const bool suspended = suspend(*child) == "";
+	const Outcome spent = place.thawed({}, kept);
+	fs::remove(sidecar);
+	(void)!std::system(("echo other | dd of=" + device + " bs=512 seek=65 conv=sync,fsync 2>/dev/null").c_str());
+	const Outcome other = place.thawed();
+	(void)!std::system(("losetup -d " + device).c_str());
+	fs::remove(sidecar);
+	INFO(copied.err << second.err << spent.err << other.err);
+	CHECK(copied.status == 0);
+	CHECK(whole);
+	CHECK(again);
+	CHECK(has(second.err, "(DISK_IN_USE)"));
+	CHECK(suspended);
+	CHECK((has(spent.err, "(DISK_SUPERSEDED)") || has(spent.err, "(DISK_SUSPENDED)")));
+	CHECK(has(other.err, "(DISK_CHANGED)"));
+}
+
 TEST_CASE("the run directory cannot be written any more: a suspend by signal all the same, and the next start says so", "[host]")
 {
 	Place place;

@@ -430,6 +430,19 @@ void explore(const std::vector<Scenario> &scenarios, const char *name)
 
 TEST_CASE("never two, never none: two processes, every interleaving, every kill", "[explorer]") { explore(kPairs, "pairs"); }
 
+TEST_CASE("never two, never none, also where a file system cannot exchange names, or a file has one name only", "[explorer]")
+{
+	std::vector<Scenario> some;
+	for (const Scenario &s : kPairs)
+		if (s.disks == 1 && s.start != Start::chain && strstr(s.name, "clone") == nullptr)
+			some.push_back(s);
+	for (simfs::Names names : { simfs::Names::linked, simfs::Names::single }) {
+		simfs::names = names;
+		explore(some, names == simfs::Names::linked ? "linked" : "single");
+	}
+	simfs::names = simfs::Names::exchanged;
+}
+
 // The proof that the rules above are watched.
 TEST_CASE("the explorer finds out a host whose locks everybody gets", "[explorer]")
 {

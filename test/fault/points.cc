@@ -90,7 +90,7 @@ constexpr Point kPoints[] = {
 	{ 79, "folder.list", kArm | kSealedThaw },
 	{ 80, "folder.stat", kArm | kSealedThaw },
 	{ 81, "image.move", kChain | kSealed },
-	{ 82, "image.part.rename", kChain | kSealed },
+	{ 82, "image.part.rename", kSuspend | kCheckpoint | kChain | kSealed },
 	{ 83, "memory.pin", kArm | kSealedThaw | kFlatten | kSeal | kUnseal },
 	{ 84, "reserve.create", kArm },
 	{ 85, "reserve.size", kArm },
@@ -119,6 +119,15 @@ constexpr Point kPoints[] = {
 	{ 108, "memory.read", kReal },
 	{ 109, "memory.reflink", kReal },
 	{ 110, "memory.write", kReal },
+	// where a file system cannot exchange names
+	{ 111, "clone.sidecar.new.rename", kClone },
+	{ 112, "clone.sidecar.saved.link", kClone },
+	{ 113, "image.saved.link", kSuspend | kCheckpoint },
+	{ 114, "image.saved.unlink", kSuspend },
+	{ 115, "image.unlink", kSuspend },
+	{ 116, "sidecar.new.rename", kBoot | kEnd | kDiscard | kSuspend | kThaw | kSealed | kSealedThaw },
+	{ 117, "sidecar.saved.link", kBoot | kEnd | kDiscard | kSuspend | kThaw | kSealed | kSealedThaw },
+	{ 118, "sidecar.saved.unlink", kEnd | kSuspend | kThaw },
 };
 
 // A name without allocation and without TLS: one of these is made inside threads that have neither (test/crash/hook.cc).
@@ -153,7 +162,7 @@ void object_of(const char *path, const char **base, const char **end)
 			return;
 		}
 		static const struct { const char *tail, *end; } kEnds[] = {
-			{ ".vkckpt.new", ".sidecar.new" }, { ".vkckpt", ".sidecar" }, { ".part", ".part" },
+			{ ".vkckpt.new~", ".sidecar.saved" }, { ".part~", ".saved" }, { ".vkckpt.new", ".sidecar.new" }, { ".vkckpt", ".sidecar" }, { ".part", ".part" },
 		};
 		for (const auto &e : kEnds)
 			if (!**end && file.ends_in(Word(e.tail))) {
@@ -185,6 +194,7 @@ const char *verb_of(long number, const long *a)
 	case SYS_rename: return "rename";
 	case SYS_renameat2: return a[4] & RENAME_EXCHANGE ? "exchange" : "move";
 	case SYS_unlink: return "unlink";
+	case SYS_link: return "link";
 	case SYS_statfs: return "room";
 	case SYS_mmap: return "map";
 	case SYS_madvise: return "advise";

@@ -23,6 +23,7 @@ bool (*interfere)(long, const long *, const std::string &, long *);
 void (*before_call)(long);
 void (*after_call)(uint64_t);
 Lie lie;
+Names names;
 Window window;
 
 namespace {
@@ -200,12 +201,28 @@ long lock_inode(long fd, short type)
 long rename_file(const std::string &from, const std::string &to, unsigned flags)
 {
 	uint64_t moved = world->lookup(from), there = world->lookup(to);
+	if (flags && names != Names::exchanged)
+		return -EINVAL;
+	if (moved && moved == there)	// two names of one file: both stay
+		return 0;
 	if (!moved || ((flags & RENAME_EXCHANGE) && !there))
 		return -ENOENT;
 	if ((flags & RENAME_NOREPLACE) && there)
 		return -EEXIST;
 	set_name(to, moved);
 	set_name(from, flags & RENAME_EXCHANGE ? there : 0);
+	return 0;
+}
+
+long link_file(const std::string &from, const std::string &to)
+{
+	if (names == Names::single)
+		return -EPERM;
+	if (!world->lookup(from))
+		return -ENOENT;
+	if (world->lookup(to))
+		return -EEXIST;
+	set_name(to, world->lookup(from));
 	return 0;
 }
 
@@ -343,6 +360,11 @@ bool path_call(long number, const long *a, long *result)
 		if (*result == 0)
 			set_name(path_at(a[0]), 0);
 		return true;
+	case SYS_link:
+		if (!ours(path_at(a[0])))
+			return false;
+		*result = link_file(path_at(a[0]), path_at(a[1]));
+		return true;
 	case SYS_rename:
 		if (!ours(path_at(a[0])))
 			return false;
@@ -442,7 +464,7 @@ bool by_shared_path(long number, const long *a)
 {
 	switch (number) {
 	case SYS_openat: case SYS_renameat2: return shared(path_at(a[1]));
-	case SYS_stat: case SYS_lstat: case SYS_unlink: case SYS_rename: return shared(path_at(a[0]));
+	case SYS_stat: case SYS_lstat: case SYS_unlink: case SYS_rename: case SYS_link: return shared(path_at(a[0]));
 	}
 	return false;
 }
@@ -463,7 +485,7 @@ std::string subject(long number, const long *a)
 	switch (number) {
 	case SYS_openat: return path_at(a[1]);
 	case SYS_renameat2: return path_at(a[3]);
-	case SYS_rename: return path_at(a[1]);
+	case SYS_rename: case SYS_link: return path_at(a[1]);
 	case SYS_stat: case SYS_lstat: case SYS_unlink: case SYS_readlink: case SYS_statfs: return path_at(a[0]);
 	}
 	if (!takes_fd(number) || !ours(a[0]))

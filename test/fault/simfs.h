@@ -66,6 +66,8 @@ extern void (*before_call)(long number);	// told before every call that other pr
 extern void (*after_call)(uint64_t result);	// and what came of any call: the number, and a digest of what was read
 enum class Lie { none, files, folders, locks };
 extern Lie lie;				// a host whose fsync does nothing for these, or whose locks everybody gets
+enum class Names { exchanged, linked, single };
+extern Names names;			// what its file system can do with them: also links, but no exchange; neither
 
 // Addresses at which a thaw may map its RAM: they belong to the test and stay mapped.
 struct Window {

@@ -156,6 +156,12 @@ TEST_CASE("a cancel that comes before its request ends that request and no other
 	REQUIRE(v.request(VKCKPT_ACTION_EXIT, 5) == VKCKPT_RESUMED);
 	CHECK(v.last_resumed.reason == VKCKPT_R_CANCELLED);
 	CHECK(v.entry().done_id == 5);
+	for (uint64_t id = 11; id <= 18; id++)		// of several who have given up: none of theirs is served late
+		CHECK(vkckpt_request(v.ck, VKCKPT_REQUEST(VKCKPT_ACTION_CANCEL, 0, id)) == 0);
+	for (uint64_t id = 11; id <= 18; id++) {
+		REQUIRE(v.request(VKCKPT_ACTION_EXIT, id) == VKCKPT_RESUMED);
+		CHECK(v.last_resumed.reason == VKCKPT_R_CANCELLED);
+	}
 	REQUIRE(v.request(VKCKPT_ACTION_CONTINUE, 0) == VKCKPT_RESUMED);	// without an id it is nobody's
 	CHECK(v.last_resumed.reason == 0);
 	CHECK(v.request(VKCKPT_ACTION_EXIT, 6) == VKCKPT_EXIT);

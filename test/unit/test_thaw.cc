@@ -233,6 +233,30 @@ TEST_CASE("a device with policy drop may be missing")
 	CHECK(vkckpt_device_at(v.ck, 0) == nullptr);
 }
 
+TEST_CASE("a disk with policy drop may be missing, but not be somebody else's by now")
+{
+	Vkernel v;
+	const std::string disk = v.dir / "disk";
+	REQUIRE(v.add_disk("disk0", disk) == 0);
+	v.devices[0].policy = VKCKPT_POLICY_DROP;
+	REQUIRE(v.arm() == 0);
+	REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
+	v.die();
+	struct vkckpt_disk other = {};
+	const int fd = open(disk.c_str(), O_RDWR);
+	REQUIRE(vkckpt_disk_discard(disk.c_str(), &v.err) == 0);
+	CHECK(v.thaw(v.image) < 0);
+	CHECK(reason(v) == "DISK_SUPERSEDED");
+	REQUIRE(vkckpt_disk_boot(&other, disk.c_str(), fd, &v.err) == 0);
+	CHECK(v.thaw(v.image) < 0);
+	CHECK(reason(v) == "DISK_IN_USE");
+	vkckpt_disk_shutdown(&other);
+	close(fd);
+	REQUIRE(unlink(disk.c_str()) == 0);
+	REQUIRE(unlink((disk + ".vkckpt").c_str()) == 0);
+	CHECK(v.thaw(v.image) == 0);
+}
+
 TEST_CASE("a dry run opens and closes the devices and changes nothing")
 {
 	Vkernel v;
