@@ -134,7 +134,7 @@ test-uml: uml uml-guest
 test-uml-debug: uml-guest
 	$(MAKE) -j$(JOBS) all
 	sh vkernel-hooks/uml/build.sh debug
-	UML_VARIANT=debug sh test/uml/run.sh test/uml/variants/debug.sh cancel
+	UML_VARIANT=debug sh test/uml/run.sh test/uml/variants/debug.sh cancel consoles devices guestview network parameters pty lazy
 
 test-uml-vmap: uml-guest
 	$(MAKE) -j$(JOBS) all

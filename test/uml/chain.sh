@@ -16,8 +16,8 @@ chmod +x "$work/host/run.sh"
 # boot NAME ARGS...: no disk that is written to, so nothing has to be frozen beside an image
 boot() {
 	name=$1; shift
-	: >"$work/$name.log"
-	"$linux" mem=128M umid="$name" vkckpt="$work/$name.vkckpt" root=/dev/ubda ro init=/sbin/vkinit con=null con0=null,fd:1 ssl=null quiet \
+	uml_keep_log "$name"
+	"$linux" mem=128M umid="$name" vkckpt="$work/$name.vkckpt" root=/dev/ubda ro init=/sbin/vkinit con=null con0=null,fd:1 ssl=null $quiet \
 		ubd0r="$work/disk.img" vkhost="$work/host" vkrun=/run/host/run.sh "$@" </dev/null >>"$work/$name.log" 2>&1 &
 	pid=$!
 	pids="$pids $pid"
@@ -57,7 +57,7 @@ mv "$work"/*.ckpt "$work/away/"
 "$vkckpt" verify "$work/flat"
 if "$linux" thaw="$work/away/two.vkckpt.0001.ckpt" thaw.dry-run thaw.parent="$work/flat" </dev/null >"$work/out" 2>&1; then exit 1; fi
 grep PARENT "$work/out"
-: >"$work/two.log"
+uml_keep_log two
 "$linux" thaw="$work/flat" vkckpt="$work/next" vkckpt.chain=off </dev/null >>"$work/two.log" 2>&1 &
 pid=$!
 pids="$pids $pid"

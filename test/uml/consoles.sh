@@ -71,7 +71,7 @@ SERIAL
 cat >"$work/con.script" <<SCRIPT
 name $work/con.name
 cooked
-host sh $work/boot.sh \$(cat $work/con.name) $linux mem=128M umid=con vkckpt=$work/con.vkckpt ubd0=$work/disk.img root=/dev/ubda rw init=/sbin/vkinit vkhost=$work/host vkrun=/run/host/run.sh con=null con0=fd:0,fd:1 con1=tty:\$(cat $work/tty.name) con2=null con3=port:$port ssl=null ssl0=pts quiet & echo \$! >$work/pid
+host sh $work/boot.sh \$(cat $work/con.name) $linux mem=128M umid=con vkckpt=$work/con.vkckpt ubd0=$work/disk.img root=/dev/ubda rw init=/sbin/vkinit vkhost=$work/host vkrun=/run/host/run.sh con=null con0=fd:0,fd:1 con1=tty:\$(cat $work/tty.name) con2=null con3=port:$port ssl=null ssl0=pts $quiet & echo \$! >$work/pid
 expect WATCHING
 expect READY 30 100
 raw

@@ -39,7 +39,7 @@ cp "$work/cow.vkckpt" "$work/first.vkckpt"
 # the second one is killed while it copies, or after it: the first pair stays good, and so does the disk
 uml_until cow "TICK $((at + 10))" 20
 uml_suspend cow
-: >"$work/cow.log"
+uml_keep_log cow
 uml_thaw cow
 uml_until cow TICK 30
 uml_until_armed cow
@@ -47,7 +47,7 @@ uml_until_armed cow
 sleep 0.35
 kill -9 "$pid"
 wait "$pid" || true
-: >"$work/cow.log"
+uml_keep_log cow
 if [ -e "$work/cow.vkckpt" ]; then "$vkckpt" verify -q "$work/cow.vkckpt"; fi
 uml_boot cow ubd0="$work/cow.img,$work/back.img" vkhost="$work/host" vkrun=/run/host/run.sh
 uml_until cow TICK 60
@@ -61,7 +61,7 @@ if "$linux" thaw="$work/first.vkckpt" >"$work/out" 2>&1 </dev/null; then exit 1;
 grep 'backing file.*written to.*DISK_CHANGED' "$work/out"
 touch -d "@$("$vkckpt" info "$work/first.vkckpt" | grep -o 'backing_mtime=[0-9]*' | cut -d= -f2)" "$work/back.img"
 cp "$work/cow.img" "$work/cow.before"
-: >"$work/cow.log"
+uml_keep_log cow
 "$linux" thaw="$work/first.vkckpt" vkckpt="$work/cow.vkckpt" </dev/null >>"$work/cow.log" 2>&1 &
 pid=$!
 pids="$pids $pid"

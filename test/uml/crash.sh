@@ -39,8 +39,8 @@ while sleep 0.1; do i=$((i + 1)); echo "TICK $i"; done
 GUEST
 chmod +x "$work/host/run.sh"
 boot() {	# MODE: what the guest is to do
-	: >"$work/one.log"
-	"$linux" mem="$mem" umid=one vkckpt="$work/one.vkckpt" root=/dev/ubda rw init=/sbin/vkinit con=null con0=null,fd:1 ssl=null quiet \
+	uml_keep_log one
+	"$linux" mem="$mem" umid=one vkckpt="$work/one.vkckpt" root=/dev/ubda rw init=/sbin/vkinit con=null con0=null,fd:1 ssl=null $quiet \
 		ubd0="$work/disk.img" vkhost="$work/host" vkrun=/run/host/run.sh vkmode="$1" </dev/null >>"$work/one.log" 2>&1 &
 	pid=$!
 	pids="$pids $pid"
@@ -62,7 +62,7 @@ met_step() {
 	[ $rc -ne 2 ] || { cat "$work/step"; exit 1; }
 }
 ticks_on() {
-	: >"$work/one.log"
+	uml_keep_log one
 	uml_until one TICK 30
 }
 leftovers() { ls "$work" | grep -E '\.(part|new|reserve)$' || true; }
@@ -131,7 +131,7 @@ while :; do
 	rc=0; wait "$pid" || rc=$?
 	echo "killed at $step: $rc, $(ls "$work" | tr '\n' ' ')"
 	[ $rc -eq $([ "$step" = none ] && echo 33 || echo 137) ]
-	: >"$work/one.log"
+	uml_keep_log one
 	if [ -f "$work/one.vkckpt" ]; then
 		"$vkckpt" verify "$work/one.vkckpt" >/dev/null
 		thawed=$((thawed + 1))
@@ -153,7 +153,7 @@ kill -9 "$pid"; wait "$pid" || true
 # --- the same without a writable disk: what lies under the image's name is always the old image or the new one, and thaws
 rm -f "$work/one.vkckpt" "$work/disk.img.vkckpt"
 e2fsck -f -p "$work/disk.img" >/dev/null || [ $? -le 1 ]	# a journal cannot be replayed on it
-"$linux" mem="$mem" umid=one vkckpt="$work/one.vkckpt" root=/dev/ubda ro init=/sbin/vkinit con=null con0=null,fd:1 ssl=null quiet \
+"$linux" mem="$mem" umid=one vkckpt="$work/one.vkckpt" root=/dev/ubda ro init=/sbin/vkinit con=null con0=null,fd:1 ssl=null $quiet \
 	ubd0r="$work/disk.img" vkhost="$work/host" vkrun=/run/host/run.sh </dev/null >"$work/one.log" 2>&1 &
 pid=$!
 pids="$pids $pid"
@@ -172,7 +172,7 @@ while :; do
 	[ $rc -eq 137 ]
 	case $step in *create*|*write*|*sync*part) [ "$before" = "$(sha256sum <"$work/one.vkckpt")" ] ;; esac
 	"$vkckpt" verify "$work/one.vkckpt" >/dev/null
-	: >"$work/one.log"
+	uml_keep_log one
 	uml_thaw one
 	uml_until one TICK 30
 	uml_until_armed one

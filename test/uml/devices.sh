@@ -34,7 +34,7 @@ last=$(grep -a -o 'TICK [0-9]*' "$work/dev.log" | tail -n 1 | cut -d' ' -f2)
 
 # the console goes to another descriptor, the backing file has moved
 mv "$work/back.img" "$work/moved.img"
-: >"$work/dev.log"
+uml_keep_log dev
 limit=$("$vkckpt" info "$work/dev.vkckpt" | grep -o 'fd_limit=[0-9]*' | cut -d= -f2)
 perl -e 'use POSIX; open(my $f, ">>", shift) or die; my $n = shift; $^F = 10000; POSIX::dup2(fileno($f), $n) or die; exec @ARGV or die' \
 	"$work/dev.log" "$limit" "$linux" thaw="$work/dev.vkckpt" thaw.con0="null,fd:$limit" thaw.ubd0="$work/cow.img,$work/moved.img" \

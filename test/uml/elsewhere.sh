@@ -27,17 +27,17 @@ if [ "$(id -u)" = 0 ]; then
 	cp "$linux" "$vkckpt" "$work/"
 	linux=$work/linux vkckpt=$work/vkckpt
 fi
-# its console goes to one.ticks and what it says itself to one.log, both in one piece over the thaw
-$user "$linux" mem=256M umid=one vkckpt="$work/one.vkckpt" root=/dev/ubda rw init=/sbin/vkinit con=null con0=null,fd:1 ssl=null quiet \
-	ubd0="$work/here/disk.img" vkckpt.binary=keep vkhost="$work/host" vkrun=/run/host/run.sh </dev/null >"$work/one.ticks" 2>>"$work/one.log" &
+# its console goes to ticks.log and what it says itself to one.log, both in one piece over the thaw
+$user "$linux" mem=256M umid=one vkckpt="$work/one.vkckpt" root=/dev/ubda rw init=/sbin/vkinit con=null con0=null,fd:1 ssl=null $quiet \
+	ubd0="$work/here/disk.img" vkckpt.binary=keep vkhost="$work/host" vkrun=/run/host/run.sh </dev/null >"$work/ticks.log" 2>>"$work/one.log" &
 pid=$!
 pids="$pids $pid"
-ticks() { grep -a -c '^TICK.* uml' "$work/one.ticks" || true; }
+ticks() { grep -a -c '^TICK.* uml' "$work/ticks.log" || true; }
 until_ticks() {	# COUNT
 	i=0
 	until [ "$(ticks)" -ge "$1" ]; do
 		i=$((i + 1))
-		[ $i -lt 600 ] && kill -0 "$pid" || { cat "$work/one.ticks" "$work/one.log"; exit 1; }
+		[ $i -lt 600 ] && kill -0 "$pid" || { cat "$work/ticks.log" "$work/one.log"; exit 1; }
 		sleep 0.1
 	done
 }
@@ -65,7 +65,7 @@ fi
 (cd / && ulimit -s unlimited && exec $unshare sh -c "[ -z '$unshare' ] || hostname elsewhere; exec \"\$@\"" sh \
 	env -i HOME="$work/elsewhere" VKCKPT_RUNDIR="$VKCKPT_RUNDIR" LANG=C LD_BIND_NOW=1 FILLER="$(seq 2000 | tr '\n' x)" \
 	$user "$binary" thaw="$work/elsewhere/moved" thaw.ubd0="$work/there/disk.img" vkckpt="$work/elsewhere/next" \
-	</dev/null >>"$work/one.ticks" 2>>"$work/one.log") &
+	</dev/null >>"$work/ticks.log" 2>>"$work/one.log") &
 pid=$!
 pids="$pids $pid"
 until_ticks $((before + 10))
@@ -76,7 +76,7 @@ done
 libc_there=$(libc_of "$kernel")
 [ -n "$libc_here" ] && [ -n "$libc_there" ] && [ "$libc_here" != "$libc_there" ] || { echo "libc at $libc_here and at $libc_there"; exit 1; }
 now=$(date +%s)
-guest=$(grep -a '^TICK.* uml' "$work/one.ticks" | tail -n 1 | cut -d' ' -f3)
+guest=$(grep -a '^TICK.* uml' "$work/ticks.log" | tail -n 1 | cut -d' ' -f3)
 [ $((now - guest)) -le 10 ]
 kill -53 "$kernel"
 i=0; until [ -f "$work/elsewhere/next" ]; do i=$((i + 1)); [ $i -lt 600 ]; sleep 0.1; done
@@ -84,6 +84,6 @@ i=0; until [ -f "$work/elsewhere/next" ]; do i=$((i + 1)); [ $i -lt 600 ]; sleep
 rc=0; wait "$pid" || rc=$?
 [ $rc -eq 33 ] || { echo "ended with $rc, not 33"; cat "$work/one.log"; exit 1; }
 # no line is lost, none comes twice, its clock and its own name are as they were
-if grep -a 'TIME WENT BACK' "$work/one.ticks"; then exit 1; fi
-grep -a '^TICK.* uml' "$work/one.ticks" | awk '$2 != NR { print "line " NR " is " $0; bad = 1 } END { exit bad }'
+if grep -a 'TIME WENT BACK' "$work/ticks.log"; then exit 1; fi
+grep -a '^TICK.* uml' "$work/ticks.log" | awk '$2 != NR { print "line " NR " is " $0; bad = 1 } END { exit bad }'
 echo "note: ${unshare:+in own namespaces$clock, }as ${user:+nobody}${user:-$(id -un)}" | sed 's/nobodysetpriv.*/nobody/'

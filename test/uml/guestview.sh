@@ -7,7 +7,7 @@ trap uml_clean EXIT
 uml_disk
 truncate -s 160M "$work/swap"
 mem=128M
-cp build/uml/modules/dummy.ko "$work/host/" 2>/dev/null || true
+cp "$(dirname "$linux")/modules/dummy.ko" "$work/host/" 2>/dev/null || true
 echo kept >"$work/host/data"
 cat >"$work/host/run.sh" <<'GUEST'
 #!/bin/bash

@@ -14,7 +14,7 @@ ends_suspended() {
 	"$@" </dev/null >>"$work/one.log" 2>&1 || rc=$?
 	[ $rc -eq 33 ] || { echo "status $rc, not 33: $*"; cat "$work/one.log"; exit 1; }
 }
-ends_suspended pending 52 "$linux" mem=128M umid=one vkckpt="$work/one.vkckpt" root=/dev/ubda rw init=/sbin/vkinit con=null con0=null,fd:1 ssl=null quiet \
+ends_suspended pending 52 "$linux" mem=128M umid=one vkckpt="$work/one.vkckpt" root=/dev/ubda rw init=/sbin/vkinit con=null con0=null,fd:1 ssl=null $quiet \
 	ubd0="$work/disk.img" vkhost="$work/host" vkrun=/run/host/run.sh
 for round in 1 2 3; do
 	ends_suspended pending $((52 + round % 2)) "$linux" thaw="$work/one.vkckpt"

@@ -50,7 +50,7 @@ ls -l "$work"/surv.vkckpt*
 # clones
 sum=$(md5sum <"$work/cow.img")
 for clone in left right; do
-	: >"$work/$clone.log"
+	uml_keep_log "$clone"
 	thaw $clone thaw.clone=$clone vkckpt="$work/$clone.ckpt" thaw.lazy=required,demand
 	uml_until_armed $clone
 	while [ "$(grep -a -c '^WHO' "$work/$clone.log")" -lt 3 ]; do	# the first one may have been begun before
@@ -60,6 +60,7 @@ for clone in left right; do
 	[ "$(cat "$work/home/.uml/$clone/pid")" = "$pid" ]
 	[ -e "$work/cow.img.$clone" ]
 done
+for clone in left right; do uml_mconsole $clone version; done	# each has a management console of its own
 "$vkckpt" list
 who() { grep -a '^WHO [0-9a-f:]\{17\} [0-9a-f]\{12\}' "$work/$1.log" | tail -n 1; }
 set -- $(who left) $(who right)
@@ -91,7 +92,7 @@ cp "$work/good" "$first"
 
 # without userfaultfd
 if [ "$(cat /proc/sys/vm/unprivileged_userfaultfd)" = 0 ] && [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
-	: >"$work/fourth.log"
+	uml_keep_log fourth
 	unshare -m sh -c '[ ! -c /dev/userfaultfd ] || mount --bind /dev/null /dev/userfaultfd
 		exec setpriv --bounding-set=-all --inh-caps=-all "$@"' - "$linux" thaw="$last" thaw.clone=fourth thaw.lazy vkckpt="$work/fourth.ckpt" </dev/null >>"$work/fourth.log" 2>&1 &
 	pid=$!

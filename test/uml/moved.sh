@@ -33,7 +33,7 @@ move() {
 		rm "$2/$disk" "$2/$disk.vkckpt"
 		mv "$work/$1/$disk.new" "$work/$1/$disk"
 	done
-	: >"$work/moved.log"
+	uml_keep_log moved
 }
 dry() { "$linux" thaw="$work/moved.vkckpt" thaw.ubd0="$1/cow.img,$work/back.img" thaw.ubd1="$1/data.img" thaw.dry-run </dev/null >"$work/out" 2>&1; }
 refused() {	# DEVICE PLACE

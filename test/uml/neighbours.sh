@@ -41,7 +41,7 @@ ip link del vk0
 tap vk1
 new=$(address vk1)
 [ "$old" != "$new" ]
-: >"$work/near.log"
+uml_keep_log near
 uml_thaw near thaw.vec0=transport=tap,ifname=vk1,mac=02:00:00:00:99:03
 hears
 uml_until near "NEIGHBOUR 10.9.8.1 lladdr $new" 20

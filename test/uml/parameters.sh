@@ -28,13 +28,13 @@ done
 GUEST
 chmod +x "$work/host/run.sh"
 says() {	# NAME COMMAND PATTERN: what it says
-	: >"$work/$1.log"
+	uml_keep_log "$1"
 	uml_tell "$2"
 	uml_until "$1" "^DID $told" 30
 	grep -a "^SAID.*$3" "$work/$1.log" || { echo "not $3:"; cat "$work/$1.log"; exit 1; }
 }
 goes_on() {	# NAME
-	: >"$work/$1.log"
+	uml_keep_log "$1"
 	uml_until "$1" TICK 30
 }
 newest() { find "$work" -maxdepth 1 -name 'b.vkckpt*' ! -name '*.part' -printf '%T@ %i %p\n' | sort -n | tail -n 1; }
@@ -47,7 +47,7 @@ written() {	# BEFORE: until there is another image, and it is good
 
 # --- a name of its own, and the image to a descriptor
 "$linux" mem="$mem" umid=b vkckpt=fd:3 vkckpt.name=web vkckpt.action=continue root=/dev/ubda ro init=/sbin/vkinit con=null con0=null,fd:1 con1=pts ssl=null \
-	ssl0=pts quiet ubd0r="$work/disk.img" vkhost="$work/host" vkrun=/run/host/run.sh 3>"$work/piped" </dev/null >>"$work/b.log" 2>&1 &
+	ssl0=pts $quiet ubd0r="$work/disk.img" vkhost="$work/host" vkrun=/run/host/run.sh 3>"$work/piped" </dev/null >>"$work/b.log" 2>&1 &
 pid=$!
 pids="$pids $pid"
 uml_until b TICK 60
@@ -90,7 +90,7 @@ terminal=$!
 pids="$pids $terminal"
 i=0; until [ -s "$work/tty" ]; do i=$((i + 1)); [ $i -lt 600 ]; sleep 0.1; done
 thaw() {	# PARAMETERS
-	: >"$work/b.log"
+	uml_keep_log b
 	"$linux" thaw="$image" vkckpt="$work/b.vkckpt" "$@" </dev/null >>"$work/b.log" 2>&1 &
 	pid=$!
 	pids="$pids $pid"
@@ -118,7 +118,7 @@ kill -9 "$pid"; wait "$pid" || true
 cp "$linux" "$work/linux"
 rm "$work"/host/do.*
 told=0
-"$work/linux" mem="$mem" umid=raw vkckpt="$work/raw.vkckpt" vkckpt.binary=keep root=/dev/ubda rw init=/sbin/vkinit con=null con0=null,fd:1 ssl=null quiet \
+"$work/linux" mem="$mem" umid=raw vkckpt="$work/raw.vkckpt" vkckpt.binary=keep root=/dev/ubda rw init=/sbin/vkinit con=null con0=null,fd:1 ssl=null $quiet \
 	ubd0="$work/disk.img" vkhost="$work/host" vkrun=/run/host/run.sh </dev/null >>"$work/raw.log" 2>&1 &
 pid=$!
 pids="$pids $pid"
@@ -135,7 +135,7 @@ frozen=$(ls "$work"/raw.vkckpt.ubd0-* | grep -v 'vkckpt$')
 if cmp -s "$frozen" "$work/disk.img"; then echo "the copy is the disk itself"; exit 1; fi
 rm "$work/host/do.2"
 told=1
-: >"$work/raw.log"
+uml_keep_log raw
 "$binary" thaw="$work/raw.vkckpt" </dev/null >>"$work/raw.log" 2>&1 &
 pid=$!
 pids="$pids $pid"

@@ -79,7 +79,7 @@ uml_until_armed pty
 side alpha 44 120
 for word in beta gamma; do
 	uml_suspend pty
-	: >"$work/pty.log"
+	uml_keep_log pty
 	uml_thaw pty
 	uml_until pty TICK 30
 	uml_until_armed pty

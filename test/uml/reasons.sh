@@ -77,7 +77,7 @@ refused "tasks: run.sh (pid $(tail -n 1 "$work/host/said.$told")) cannot be froz
 guest 'fsfreeze -u /froze/fs; wait $!; umount /froze/fs /froze'
 uml_mconsole many remove ubd1		# what is taken away is no reason
 uml_suspend many
-: >"$work/many.log"
+uml_keep_log many
 uml_thaw many
 uml_until many TICK 30
 kill -9 "$pid"; wait "$pid" || true

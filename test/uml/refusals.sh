@@ -66,7 +66,7 @@ uml_boot two ubd0="$work/a/disk.img" vkhost="$work/host" vkrun=/run/host/run.sh
 uml_until two TICK 60
 uml_suspend two
 cp "$work/two.vkckpt" "$work/again.vkckpt"
-: >"$work/two.log"
+uml_keep_log two
 uml_thaw two
 uml_until two TICK 30
 refused 'BUSY\|DISK_IN_USE' "$linux" thaw="$work/again.vkckpt"
@@ -76,7 +76,7 @@ refused DISK_IN_USE "$linux" thaw="$work/again.vkckpt"
 rmdir "$work/home"
 mv "$work/home2" "$work/home"
 uml_until_armed two
-: >"$work/two.log"
+uml_keep_log two
 uml_until two TICK 10
 
 # a process with an LDT; a file of the host that a guest process has open and that is gone: the request fails by name, the guest runs on
@@ -98,5 +98,5 @@ touch "$work/host/noldt"
 uml_until three 'LDT gone' 20
 rm "$work/host/data"
 refused 'hostfs: a guest process has' "$vkckpt" suspend three
-: >"$work/three.log"
+uml_keep_log three
 uml_until three TICK 10

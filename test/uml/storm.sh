@@ -18,7 +18,7 @@ for signal in ALRM IO WINCH ALRM ALRM; do
 	perl -e 'while (kill $ARGV[0], $ARGV[1]) { select undef, undef, undef, 0.0005 }' $signal "$pid" &
 	pids="$pids $!"
 	uml_suspend storm
-	: >"$work/storm.log"
+	uml_keep_log storm
 	uml_thaw storm
 	uml_until storm TICK 60
 	uml_until_armed storm

@@ -47,7 +47,7 @@ UNIT
 debugfs -w -R "write $work/unit /etc/systemd/system/vktest.service" "$work/disk.img" 2>/dev/null
 debugfs -w -R "symlink /etc/systemd/system/multi-user.target.wants/vktest.service /etc/systemd/system/vktest.service" "$work/disk.img" 2>/dev/null
 mem=512M
-"$linux" mem=512M umid=sys vkckpt="$work/sys.vkckpt" root=/dev/ubda rw con=null con0=null,fd:1 ssl=null quiet ubd0="$work/disk.img" \
+"$linux" mem=512M umid=sys vkckpt="$work/sys.vkckpt" root=/dev/ubda rw con=null con0=null,fd:1 ssl=null $quiet ubd0="$work/disk.img" \
 	systemd.log_target=null </dev/null >"$work/sys.log" 2>&1 &
 pid=$!
 pids=$pid
@@ -64,7 +64,7 @@ grep -a -q 'fuse=hello' "$work/sys.log"
 if "$vkckpt" suspend -t 60 sys 2>"$work/out"; then echo "a busy FUSE mount was suspended"; exit 1; fi
 cat "$work/out"
 grep -q "tasks: cat (pid $(sed -n 's/^BUSY \([0-9]*\).*/\1/p' "$work/sys.log")) cannot be frozen" "$work/out"
-: >"$work/sys.log"
+uml_keep_log sys
 uml_until sys STILL 30
 touch "$work/host/go"
 uml_until sys 'SECOND BOOT' 90

@@ -44,7 +44,7 @@ print scalar(@c), " connections lived\n";
 CLIENT
 macs="02:00:00:00:09:01 02:00:00:00:09:02 02:00:00:00:09:03"
 mac() { echo "$macs" | cut -d' ' -f"$1"; }
-$with_tap "$linux" mem=128M umid=tr vkckpt="$work/tr.vkckpt" root=/dev/ubda rw init=/sbin/vkinit con=null con0=null,fd:1 ssl=null quiet ubd0="$work/disk.img" \
+$with_tap "$linux" mem=128M umid=tr vkckpt="$work/tr.vkckpt" root=/dev/ubda rw init=/sbin/vkinit con=null con0=null,fd:1 ssl=null $quiet ubd0="$work/disk.img" \
 	"vec0:transport=tap,ifname=tap0,mac=$(mac 1)" "vec1:transport=raw,ifname=veth1,mac=$(mac 2)" "vec2:transport=fd,fd=9,mac=$(mac 3)" \
 	vec3:transport=tap,ifname=down0 vkhost="$work/host" vkrun=/run/host/run.sh </dev/null >>"$work/tr.log" 2>&1 &
 pid=$!
@@ -66,7 +66,7 @@ served() {	# until the client has had ten answers more over each
 served
 for round in 1 2; do
 	uml_suspend tr
-	: >"$work/tr.log"
+	uml_keep_log tr
 	if [ $round = 1 ]; then
 		for case in "vec1=transport=raw,ifname=nowhere vec1" "vec0=transport=tap,ifname=veth0 vec0" "vec2=transport=fd,fd=8 vec2" \
 			"vec0=transport=gre,src=1.1.1.1,dst=2.2.2.2 vec0"; do

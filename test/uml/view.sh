@@ -25,7 +25,7 @@ GUEST
 chmod +x "$work/host/run.sh"
 echo aaaabbbb >"$work/host/both"
 uml_disk
-"$linux" mem=128M umid=view vkckpt="$work/view.vkckpt" vkckpt.action=continue vkckpt.chain=off root=/dev/ubda ro init=/sbin/vkinit con=null con0=null,fd:1 ssl=null quiet \
+"$linux" mem=128M umid=view vkckpt="$work/view.vkckpt" vkckpt.action=continue vkckpt.chain=off root=/dev/ubda ro init=/sbin/vkinit con=null con0=null,fd:1 ssl=null $quiet \
 	ubd0r="$work/disk.img" vkhost="$work/host" vkrun=/run/host/run.sh </dev/null >>"$work/view.log" 2>&1 &
 pid=$!
 pids="$pids $pid"
@@ -36,7 +36,7 @@ away=$(date +%s%N)
 sleep 35
 for n in 1 2; do
 	cp "$work/view.vkckpt" "$work/thaw$n.vkckpt"
-	: >"$work/view.log"
+	uml_keep_log view
 	left=$((($(date +%s%N) - away) / 1000000))
 	"$linux" thaw="$work/thaw$n.vkckpt" vkckpt="$work/next$n.vkckpt" </dev/null >>"$work/view.log" 2>&1 &
 	pid=$!
@@ -69,7 +69,7 @@ grep -a FILES "$work/view.log" | grep 'aaaa bbbb'
 waited=$(sed -n 's/.*ASKED resumed after \([0-9]*\) ms.*/\1/p' "$work/view.log")
 [ "$waited" -ge 1900 ]		# the two seconds that an answer may take
 kill -9 "$pid"; wait "$pid" || true
-: >"$work/view.log"
+uml_keep_log view
 for n in 3 4; do
 	cp "$work/next2.vkckpt" "$work/thaw$n.vkckpt"
 	"$linux" thaw="$work/thaw$n.vkckpt" </dev/null >>"$work/view.log" 2>&1 &
@@ -79,6 +79,6 @@ for n in 3 4; do
 	grep -a -o 'ASKED Stale.*generation=[0-9a-f]* thaws=2' "$work/view.log" >"$work/asked$n"
 	cat "$work/asked$n"
 	kill -9 "$pid"; wait "$pid" || true
-	: >"$work/view.log"
+	uml_keep_log view
 done
 if cmp -s "$work/asked3" "$work/asked4"; then echo "one image, thawed twice, with one generation"; exit 1; fi

@@ -3,6 +3,10 @@
 linux=$PWD/build/uml/${UML_VARIANT:+$UML_VARIANT/}linux
 vkckpt=$PWD/build/bin/vkckpt
 debian=$PWD/build/uml/debian.img
+# What each guest's command line says of the kernel's messages. The kernel that checks itself shows warnings, and ends by most of them (TAINT_WARN:
+# WARN_ON, "sleeping function"); those of lockdep are looked for in the logs, in uml_clean.
+quiet=quiet
+[ "${UML_VARIANT:-}" != debug ] || quiet="loglevel=5 panic_on_taint=200"
 
 uml_work() {
 	work=$(mktemp -d "${TMPDIR:-/tmp}/vkuml.XXXXXX")
@@ -20,7 +24,7 @@ uml_disk() { cp --sparse=always --reflink=auto "$debian" "$work/disk.img"; }
 uml_boot() {
 	name=$1; shift
 	"$linux" mem="${mem:-384M}" umid="$name" vkckpt="$work/$name.vkckpt" root=/dev/ubda rw init=/sbin/vkinit con=null con0=null,fd:1 ssl=null \
-		quiet "$@" </dev/null >>"$work/$name.log" 2>&1 &
+		$quiet "$@" </dev/null >>"$work/$name.log" 2>&1 &
 	pid=$!
 	pids="$pids $pid"
 }
@@ -42,9 +46,10 @@ uml_until() {
 		sleep 0.1
 	done
 }
-# uml_silent FILE: fails, and shows where, if the kernel complained in it.
+# uml_silent FILE...: fails, and shows where, if the kernel complained in them.
 uml_silent() {
-	if grep -a -n -E -A8 'WARNING|BUG|INFO: |inconsistent lock|suspicious|sleeping function|Call Trace|ODEBUG|EXT4-fs error|I/O error' "$1"; then
+	if grep -a -n -E -A8 'WARNING|BUG|INFO: |inconsistent lock|suspicious|sleeping function|Call Trace|ODEBUG|Bad file descriptor|EXT4-fs error|I/O error' \
+		"$@"; then
 		echo "the kernel complained" >&2
 		return 1
 	fi
@@ -85,7 +90,10 @@ uml_end() {
 	[ $rc -eq 0 ] || { echo "$1 ended with status $rc:" >&2; tail -n 40 "$work/$1.log" >&2; return 1; }
 }
 # uml_keep_log NAME: its console's log goes to the end of $work/all.log and begins anew.
-uml_keep_log() { cat "$work/$1.log" >>"$work/all.log" && : >"$work/$1.log"; }
+uml_keep_log() {
+	[ ! -e "$work/$1.log" ] || cat "$work/$1.log" >>"$work/all.log"
+	: >"$work/$1.log"
+}
 # uml_survived NAME: ends the survivor (test/uml/guests/survive.sh) there and judges all that it has said.
 uml_survived() {
 	touch "$work/host/stop"
@@ -105,9 +113,13 @@ uml_own_network() {
 	[ "$(id -u)" = 0 ] && [ -c /dev/net/tun ] && unshare -n true 2>/dev/null || { echo "needs root, network namespaces and /dev/net/tun"; exit 77; }
 	exec unshare -n sh "$0" inside
 }
+# In the trap of EXIT. With the kernel that checks itself, a test whose guests complained fails.
 uml_clean() {
 	set +e
 	for p in $pids; do kill -9 "$p" 2>/dev/null; done
 	for p in $pids; do wait "$p" 2>/dev/null; done
+	said=0
+	[ "${UML_VARIANT:-}" != debug ] || uml_silent "$work"/*.log || said=1
 	rm -rf "$work"
+	[ $said -eq 0 ] || exit 1
 }

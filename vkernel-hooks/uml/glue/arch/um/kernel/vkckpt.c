@@ -362,7 +362,7 @@ static void vk_clone_addresses(void)
 static void vk_thaw_devices(void)
 {
 	if (os_thaw_umid())
-		os_vkckpt_say("thaw: cannot make the umid's folder again: no management console\r\n");
+		os_vkckpt_say("thaw: cannot make the umid's folder again\r\n");
 	mconsole_thaw();
 	os_thaw_sigio();
 	random_thaw();

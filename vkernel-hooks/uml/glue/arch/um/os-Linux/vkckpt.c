@@ -378,6 +378,7 @@ int um_vkckpt_arm(void)
 	static struct vkckpt_device devices[VKCKPT_MAX_DEVICES];
 	static struct vkckpt_config c;
 	struct vkckpt_segment ram;
+	static char file[4096];
 	char name[64];
 	int i, n;
 
@@ -400,7 +401,7 @@ int um_vkckpt_arm(void)
 	ram.skip_bytes = uml_reserved - uml_physmem;
 	ram.fd = phys_fd();
 	snprintf(name, sizeof(name), "%s", vk_name);
-	if (!*name && umid_file_name("", name, sizeof(name)) >= 0)
+	if (!*name && umid_file_name("", file, sizeof(file)) >= 0)	/* there is a umid from here on */
 		snprintf(name, sizeof(name), "%s", get_umid());
 	c.name = *name ? name : "uml";
 	c.image_fd = vk_stream(vk_image);
