@@ -4,6 +4,8 @@ set -eu
 . vkernel-hooks/uml/lib.sh
 uml_work
 trap uml_clean EXIT
+HOME=$work/home/of-a-name-that-takes-the-path-of-the-umid-beyond-64-bytes	# which is no reason not to be armed
+mkdir "$HOME"
 uml_disk
 printf '#!/bin/sh\ni=0\nwhile sleep 0.1; do i=$((i + 1)); echo "TICK $i"; done\n' >"$work/host/run.sh"
 chmod +x "$work/host/run.sh"
