@@ -1,6 +1,7 @@
 #include "bin/command.h"
 #include "bin/image_file.h"
 #include "bin/keys.h"
+#include "bin/neighbours.h"
 #include "bin/rundir.h"
 #include "bin/text.h"
 
@@ -90,21 +91,55 @@ static bool release_disk(const ImageFile &image, const Device &device)
 	return false;
 }
 
+static bool remove_one(const std::string &file, const char *what)
+{
+	if (unlink(file.c_str()) != 0) {
+		refuse("%s: cannot be removed: %s (PERMISSION); the image is gone, this is needed no more", printable(file).c_str(), strerror(errno));
+		return false;
+	}
+	printf("%s: %s; removed\n", printable(file).c_str(), what);
+	return true;
+}
+
+// What nothing can use without the image that was removed.
+static bool remove_belongings(const std::string &signature, const std::vector<std::string> &copies)
+{
+	bool all = signature.empty() || remove_one(signature, "its signature");
+	for (const std::string &copy : copies) {
+		vkckpt_f_sidecar sidecar;
+		if (vkckpt_disk_inspect(copy.c_str(), &sidecar, nullptr) < 0 || sidecar.state != VKCKPT_DISK_IDLE)
+			continue;	// a thaw was quicker than we
+		bool gone = remove_one(copy, "its copy of a disk");
+		all &= gone && remove_one(copy + VKCKPT_SIDECAR_SUFFIX, "its sidecar");
+	}
+	return all;
+}
+
 static int discard_image(const char *path, const Arguments &arguments)
 {
 	const bool remove_file = arguments.remove;
 	ImageFile image;
 	Keys keys;
 	std::string problem;
+	std::vector<std::string> others;
+	if (remove_file)
+		others = images_beside(path);
 	bool taken = keys.take(arguments, &problem);
 	if (taken) {
 		std::vector<Folder> folders;
 		if (remove_file)
 			folders.push_back({folder_of(path), Writing::kNames});
-		tell_unconfined(confine_to_images({path}, keys.table(), {}, folders, Disks::kRelease), arguments);
+		tell_unconfined(confine_to_images({path}, keys.table(), others, folders, Disks::kRelease), arguments);
 	}
 	if (!taken || !image.open(path, &problem, keys.table()))
 		return refuse("%s (the disks of an image that cannot be read are discarded by their own paths)", problem.c_str());
+	if (std::string child = child_of(image, others, keys.table()); !child.empty())
+		return refuse("%s: %s is built on it and could not be thawed without it (BAD_ARGUMENT); nothing was given up; make that a full image"
+		    " first: vkckpt flatten -o %s %s", printable(path).c_str(), printable(child).c_str(), printable(child).c_str(),
+		    printable(child).c_str());
+	std::vector<std::string> copies;
+	if (remove_file)
+		copies = unused_copies(image, path);
 	size_t disks = 0;
 	bool all = true;
 	for (const Device &device : image.devices())
@@ -123,7 +158,7 @@ static int discard_image(const char *path, const Arguments &arguments)
 	if (unlink(path) != 0)
 		return refuse("%s: cannot be removed: %s (PERMISSION); %s", printable(path).c_str(), strerror(errno), reason);
 	printf("%s: %s; removed\n", printable(path).c_str(), reason);
-	return finish_output(kYes);
+	return remove_belongings(signature_beside(path), copies) ? finish_output(kYes) : kNo;
 }
 
 static int run_discard(const Command &command, const Arguments &arguments)
@@ -153,7 +188,8 @@ const Command kDiscard = {
 	"discard", "[--remove] [--key FILE | --passphrase | --passphrase-fd N] IMAGE|DISK", "gives up a suspended state, so that its disks boot again",
 	"An image: every disk that it suspended forgets it. A disk: it forgets whichever image suspended it.\n"
 	"The state in the image's RAM is lost for good; the disk is as after a power failure.\n"
-	"  -R, --remove   remove the image's file when no disk waits for it any more\n"
+	"  -R, --remove   remove the image's file when no disk waits for it any more, its signature, and copies of\n"
+	"                 disks that were frozen with it and not used; not if an image in its folder is built on it\n"
 	"      --key FILE     of a sealed image: its secret or raw key (file or fd:N)\n"
 	"      --passphrase, --passphrase-fd N   of one sealed with a passphrase\n",
 	"Rk:pD:", 1, 1, run_discard,

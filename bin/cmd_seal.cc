@@ -2,6 +2,7 @@
 #include "bin/command.h"
 #include "bin/image_file.h"
 #include "bin/keys.h"
+#include "bin/neighbours.h"
 #include "bin/new_file.h"
 #include "bin/progress.h"
 #include "bin/text.h"
@@ -35,7 +36,7 @@ int convert(const Arguments &arguments, const vkckpt_crypto *from, const vkckpt_
 		return refuse("%s: %s (NOT_FOUND)", printable(in).c_str(), strerror(errno));
 	if (!file.open(&problem))
 		return refuse("%s", problem.c_str());
-	tell_unconfined(confine({in}, {{folder_of(out), Writing::kNames}}), arguments);		// what it is built on is not read
+	tell_unconfined(confine({in, out + ".sig"}, {{folder_of(out), Writing::kNames}}), arguments);		// what it is built on is not read
 	Copying copying{Progress(printable(out)), static_cast<uint64_t>(facts.st_size)};
 	vkckpt_error error{};
 	int result = vkckpt_image_reseal(in.c_str(), from, file.fd(), to, on_progress, &copying, &error);
@@ -46,6 +47,8 @@ int convert(const Arguments &arguments, const vkckpt_crypto *from, const vkckpt_
 		return refuse("%s", problem.c_str());
 	if (!arguments.quiet)
 		printf("%s: %s\n", printable(out).c_str(), done);
+	if (std::string signature = signature_beside(out); !signature.empty() && !arguments.quiet)
+		warn_line("%s: is the signature of what was there before; sign the image anew (vkckpt sign)", printable(signature).c_str());
 	return finish_output(kYes);
 }
 

@@ -1,6 +1,6 @@
 // Which files the reading of an image needs besides it. See confine.h.
 #include "bin/confine.h"
-#include "bin/image_file.h"
+#include "bin/neighbours.h"
 #include "bin/text.h"
 
 #include <vkckpt/disk.h>
@@ -75,19 +75,6 @@ std::string ask_child(const std::string &path, const vkckpt_crypto *crypto, cons
 	return text;
 }
 
-// An image may name any file as its parent: only one that is an image becomes readable by it.
-bool is_image(const std::string &path)
-{
-	char magic[8] = {};
-	struct stat facts;
-	int fd = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	bool found = fd >= 0 && fstat(fd, &facts) == 0 && S_ISREG(facts.st_mode) && pread(fd, magic, sizeof magic, 0) == sizeof magic &&
-	    memcmp(magic, VKCKPT_MAGIC, sizeof magic) == 0;
-	if (fd >= 0)
-		close(fd);
-	return found;
-}
-
 // Beside the disk itself, whatever link leads to it, as the library looks for it.
 std::string sidecar_of(const std::string &disk)
 {
@@ -119,7 +106,7 @@ Confinement confine_to_images(const std::vector<std::string> &images, const vkck
 			std::string text = ask_child(image, crypto, readable), parent;
 			for (size_t at = 0, end; (end = text.find('\0', at)) != std::string::npos; at = end + 1) {
 				std::string name = text.substr(at + 1, end - at - 1);
-				if (text[at] == 'p' && is_image(name))
+				if (text[at] == 'p' && begins_with(name, VKCKPT_MAGIC))	// it may name any file
 					parent = name;
 				else if (text[at] == 'd')
 					sidecars.push_back(sidecar_of(name));

@@ -203,3 +203,71 @@ TEST_CASE("vkckpt: where a parent is missing, the remedy names what has the opti
 	INFO(ran.err);
 	CHECK(ran.status == 0);
 }
+
+TEST_CASE("vkckpt discard --remove: an image that another one is built on stays", "[command]")
+{
+	Desk desk;
+	const std::string sealed = GENERATE("", "sealed-");
+	std::string raw(32, '\0');
+	for (size_t i = 0; i < raw.size(); i++)
+		raw[i] = static_cast<char>(i);
+	write_all(desk / "raw", raw);
+	const std::string one = desk / (sealed + "chain.1"), two = desk / (sealed + "chain.2");
+	for (const char *name : {"chain.1", "chain.2"})
+		write_all(desk / (sealed + name), read_all(source("test/golden/" + sealed + name)));
+	auto discard = [&](const std::string &image) {
+		std::vector<std::string> words = {"discard", "--remove", image};
+		if (!sealed.empty())
+			words.insert(words.begin() + 1, {"--key", "fd:0"});
+		return desk.vkckpt(words, desk / "raw");
+	};
+	Ran ran = discard(one);
+	INFO(ran.out << ran.err);
+	CHECK(ran.status == 1);
+	CHECK(ran.out.empty());
+	CHECK(has(ran.err, one + ": " + two + " is built on it"));
+	CHECK(has(ran.err, "nothing was given up"));
+	CHECK(has(ran.err, "vkckpt flatten -o " + two + " " + two));
+	CHECK(fs::exists(one));
+	// The newest first, or made independent of it.
+	if (GENERATE(true, false)) {
+		CHECK(discard(two).status == 0);
+		CHECK(!fs::exists(two));
+	} else if (sealed.empty()) {
+		CHECK(desk.vkckpt({"flatten", "-q", "-o", two, two}).status == 0);
+	} else {
+		CHECK(desk.vkckpt({"flatten", "-q", "--key", "fd:0", "-o", two, two}, desk / "raw").status == 0);
+	}
+	ran = discard(one);
+	INFO(ran.out << ran.err);
+	CHECK(ran.status == 0);
+	CHECK(!fs::exists(one));
+}
+
+TEST_CASE("vkckpt discard --remove: the signature goes with its image, another file of that name stays", "[command]")
+{
+	Desk desk;
+	const bool signature = GENERATE(true, false);
+	write_all(desk.image, read_all(source("test/golden/chain.1")));	// it has no disk
+	write_all(desk.image + ".sig", signature ? read_all(source("test/golden/chain.1.sig")) : "my own notes");
+	Ran ran = desk.vkckpt({"discard", "--remove", desk.image});
+	INFO(ran.out << ran.err);
+	CHECK(ran.status == 0);
+	CHECK(!fs::exists(desk.image));
+	CHECK(fs::exists(desk.image + ".sig") == !signature);
+	CHECK(has(ran.out, "its signature; removed") == signature);
+}
+
+TEST_CASE("vkckpt seal in place says that the signature beside it is of the old image", "[command][keys]")
+{
+	Desk desk;
+	desk.make_keys();
+	const std::vector<std::string> seal = {"seal", "--seal-to", desk / "op.pub", desk.image}, open = {"unseal", "--key", desk / "op.key", desk.image};
+	CHECK(desk.vkckpt(seal).err.empty());
+	REQUIRE(desk.vkckpt({"sign", "-q", "--key", desk / "by.key", desk.image}).status == 0);
+	Ran ran = desk.vkckpt(open);
+	CHECK(ran.status == 0);
+	CHECK(has(ran.err, desk.image + ".sig: is the signature of what was there before; sign the image anew"));
+	CHECK(desk.vkckpt({"verify", "--signed-by", desk / "by.pub", desk.image}).status == 1);
+	CHECK(desk.vkckpt({"seal", "-q", "--seal-to", desk / "op.pub", desk.image}).err.empty());
+}

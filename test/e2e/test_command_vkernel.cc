@@ -199,6 +199,41 @@ TEST_CASE("vkckpt discard: an image without a disk needs nothing; --remove remov
 	CHECK(!std::filesystem::exists(host.image()));
 }
 
+TEST_CASE("vkckpt discard --remove: the frozen copy of a disk goes with its image, unless a vkernel has used it", "[command][vkernel]")
+{
+	Host host;
+	host.make_disk();
+	auto child = host.start_minivk("echo ready; while :; do sleep 1; done", {"-r", host.disk()});
+	auto copies = [&] {
+		std::vector<std::string> found;
+		for (const auto &entry : std::filesystem::directory_iterator(host.dir.path()))
+			if (has(entry.path().filename(), "vk.ckpt.disk0-"))
+				found.push_back(entry.path());
+		return found;
+	};
+	const bool used = GENERATE(false, true);
+	Ran ran = host.vkckpt({"checkpoint", "--copy-disks", "vk"});
+	INFO(ran.err);
+	REQUIRE(ran.status == 0);
+	REQUIRE(copies().size() == 2);		// and its sidecar
+	kill(child->pid(), SIGTERM);
+	child->finish();
+	if (used) {
+		auto thawed = host.start({"minivk", "--thaw", host.image(), "--image", host.dir / "other.ckpt", "--console", "log:" + (host.dir / "console")});
+		REQUIRE(host.vkckpt({"suspend", "vk"}).status == 0);
+		thawed->finish();
+	}
+	ran = host.vkckpt({"discard", "--remove", host.image()});
+	INFO(ran.out << ran.err);
+	CHECK(ran.status == 0);
+	CHECK(!std::filesystem::exists(host.image()));
+	CHECK(copies().size() == (used ? 2 : 0));
+	CHECK(has(ran.out, "its copy of a disk; removed") == !used);
+	CHECK(std::filesystem::exists(host.disk()));
+	if (used)
+		CHECK(host.vkckpt({"info", host.dir / "other.ckpt"}).out.find("it can be thawed") != std::string::npos);
+}
+
 TEST_CASE("vkckpt vmspaces: lists the guest's processes with what they map", "[command][vkernel]")
 {
 	Host host;

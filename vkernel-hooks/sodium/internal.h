@@ -34,7 +34,9 @@ struct Signature {
 	uint8_t zero[48];
 };
 static_assert(sizeof(Signature) == 192 && crypto_sign_BYTES == 64);
-constexpr uint8_t kSignatureMagic[8] = { 0x89, 'V', 'K', 'S', 'I', 'G', '1', '\n' };
+constexpr char kSignatureMagic[] = VKCKPT_SODIUM_SIGNATURE_MAGIC;
+constexpr size_t kSignatureMagicBytes = sizeof kSignatureMagic - 1;
+static_assert(kSignatureMagicBytes == sizeof Signature::magic);
 constexpr char kSignatureContext[] = "vkckpt image signature, version 1\n";
 constexpr uint32_t kLeafBytes = 16384;
 

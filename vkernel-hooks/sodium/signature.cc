@@ -228,7 +228,7 @@ int refuse_foreign(const char *path, const struct stat &image, struct vkckpt_err
 		return 0;		// not there, or the making of the file says why
 	if (st.st_dev == image.st_dev && st.st_ino == image.st_ino)
 		return refuse(err, EEXIST, VKCKPT_R_BAD_ARGUMENT, path, "is the image itself; name another file for the signature");
-	uint8_t magic[sizeof kSignatureMagic];
+	uint8_t magic[kSignatureMagicBytes];
 	int fd = S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK) : -1;
 	bool signature = fd >= 0 && read_exactly(fd, magic, sizeof magic) && memcmp(magic, kSignatureMagic, sizeof magic) == 0;
 	if (fd >= 0)

@@ -50,7 +50,10 @@ enum vkckpt_sodium_pair { VKCKPT_SODIUM_SEAL = 1, VKCKPT_SODIUM_SIGN = 2, VKCKPT
 int vkckpt_sodium_keygen(enum vkckpt_sodium_pair kind, const char *secret_file, const char *public_file,
     struct vkckpt_error *err);
 
-/* Signs the image: reads it, verifies it as it was read, and writes its signature to `signature` (NULL: IMAGE.sig), whole or not at all. */
+#define VKCKPT_SODIUM_SIGNATURE_MAGIC	"\x89VKSIG1\n"	/* the first 8 bytes of a signature file, without the NUL */
+
+/* Signs the image: reads it, verifies it as it was read, and writes its signature to `signature` (NULL: IMAGE.sig), whole or not at all.
+ * EEXIST: another file than a signature has that name, or the image itself. */
 int vkckpt_sodium_sign(const char *image, const char *secret_key_file, const char *signature, struct vkckpt_error *err);
 
 #ifdef __cplusplus
