@@ -119,7 +119,7 @@ constexpr Point kPoints[] = {
 	{ 108, "memory.read", kReal },
 	{ 109, "memory.reflink", kReal },
 	{ 110, "memory.write", kReal },
-	// where a file system cannot exchange names
+	// where a file system cannot exchange names, to 118
 	{ 111, "clone.sidecar.new.rename", kClone },
 	{ 112, "clone.sidecar.saved.link", kClone },
 	{ 113, "image.saved.link", kSuspend | kCheckpoint },
@@ -128,6 +128,7 @@ constexpr Point kPoints[] = {
 	{ 116, "sidecar.new.rename", kBoot | kEnd | kDiscard | kSuspend | kThaw | kSealed | kSealedThaw },
 	{ 117, "sidecar.saved.link", kBoot | kEnd | kDiscard | kSuspend | kThaw | kSealed | kSealedThaw },
 	{ 118, "sidecar.saved.unlink", kEnd | kSuspend | kThaw },
+	{ 119, "signature.open", kSeal | kUnseal | kSign },
 };
 
 // A name without allocation and without TLS: one of these is made inside threads that have neither (test/crash/hook.cc).
