@@ -10,6 +10,7 @@
 #include "lib/export.h"
 #include "lib/host.h"
 #include "lib/image_check.h"
+#include "lib/image_place.h"
 #include "lib/signals.h"
 #include "lib/sys.h"
 #include "lib/text.h"
@@ -319,6 +320,8 @@ Status context_make(const struct vkckpt_config &given, const Birth &birth, Prefa
 		s = ck->writer.seal_with(*config.crypto);
 	if (s.ok() && config.parent_path)
 		s = lineage_adopt(*ck->lineage, config.parent_path, shape, config.crypto);
+	if (s.ok())
+		s = check_image_place(*ck, ck->image_path, "arm: config");
 	if (s.ok())
 		s = make_entry(*ck, page);
 	if (s.ok())

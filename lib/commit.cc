@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/image_place.h"
 #include "lib/sys.h"
 #include "lib/text.h"
 
@@ -75,6 +76,7 @@ Status image_file_open(struct vkckpt &ck, ImageFile &file)
 		file.existing = Replacement::Existing::keep;
 	}
 	VK_TRY(check_target(file.final));
+	VK_TRY(check_image_place(ck, file.final, kWhere));
 	if (ck.reserve_held) {	// the room set aside at arm is for this
 		Text(file.part, sizeof file.part).add(ck.image_path).add(".reserve");
 		sys_unlink(file.part);

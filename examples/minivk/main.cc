@@ -1,12 +1,7 @@
 // minivk: a small virtual kernel that runs static Linux programs, and can be suspended to a file and thawed from it.
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <fcntl.h>
 #include <pthread.h>
-#include <unistd.h>
-
-#include <libutil.h>
 
 #include "boot.h"
 #include "ckpt.h"
@@ -15,6 +10,7 @@
 #include "host_console.h"
 #include "host_cpu.h"
 #include "host_disk.h"
+#include "host_files.h"
 #include "vcpu.h"
 
 namespace {
@@ -24,32 +20,6 @@ using namespace minivk;
 // Before anything else, libc's constructors included: a SIGCKPT that comes earlier would end the process.
 void block_early() { vkckpt_block_signals(); }
 __attribute__((section(".preinit_array"), used)) void (*const early)() = block_early;
-
-// What others laid in its place is not followed: pidfile_open would write over it. A file of our own nobody else can exchange in a folder like /tmp.
-void check_pidfile(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
-	if (fd < 0)
-		fail("pidfile %s: %s; name another with -p", path, errno == ELOOP ? "it is a link" : strerror(errno));
-	if (!is_own_file(fd))
-		fail("pidfile %s: not a regular file of this user with one name; name another with -p", path);
-	close(fd);
-}
-
-pidfh *write_pidfile(const char *path)
-{
-	pid_t other = 0;
-	if (!path)
-		return nullptr;
-	check_pidfile(path);
-	pidfh *file = pidfile_open(path, 0600, &other);
-	if (!file && errno == EEXIST)
-		fail("pidfile %s: in use by process %d; name another with -p", path, int(other));
-	if (!file)
-		fail("pidfile %s: %s; name a file that can be written", path, strerror(errno));
-	pidfile_write(file);
-	return file;
-}
 
 bool resuming = false;
 
@@ -81,7 +51,8 @@ int main(int argc, char **argv)
 {
 	vkckpt_block_signals();
 	Options options = parse_options(argc, argv);
-	pidfh *pidfile = write_pidfile(options.dry_run ? nullptr : options.pidfile);
+	check_files(options);
+	write_pidfile(options.dry_run ? nullptr : options.pidfile);
 	host_block_signals();
 	calls_boot();
 	cpu_mask_test = options.test_cpuid;
@@ -111,7 +82,6 @@ int main(int argc, char **argv)
 	vmspace_host_fini();
 	ckpt_end(suspended);
 	host_console_close();
-	if (pidfile)
-		pidfile_remove(pidfile);
+	remove_pidfile();
 	return status;
 }

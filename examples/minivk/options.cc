@@ -16,6 +16,9 @@
 #include "kernel.h"
 
 namespace minivk {
+
+bool is_descriptor(const char *image) { return image && (strcmp(image, "-") == 0 || strncmp(image, "fd:", 3) == 0); }
+
 namespace {
 
 const char kUsage[] =
@@ -125,8 +128,6 @@ void check_name(const char *option, const std::string &name)
 		if (!isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_' && c != '.')
 			misuse("%s %s: letters, digits, '-', '_' and '.' only", option, name.c_str());
 }
-
-bool is_descriptor(const char *image) { return image && (strcmp(image, "-") == 0 || strncmp(image, "fd:", 3) == 0); }
 
 void check_seals(const Options &o)
 {

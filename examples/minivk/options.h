@@ -48,5 +48,8 @@ struct Options {
 // Ends the process for --help and --version (status 0) and for misuse (status 2, with what is wrong and what is right).
 Options parse_options(int argc, char **argv);
 
+// An image's name on the command line: "-" or "fd:N", not a path.
+bool is_descriptor(const char *image);
+
 }  // namespace minivk
 #endif

@@ -332,3 +332,59 @@ TEST_CASE("a failed suspend leaves the disk running and the earlier image spent"
 	(void)again->end();
 	CHECK(!fs::exists(s.disk + ".vkckpt.new"));
 }
+
+TEST_CASE("an image never takes the place of its vkernel's disk, nor of what lies beside it", "[disk]")
+{
+	Place place;
+	const std::string disk = place.make_disk();
+	write_file(disk, "the disk" + contents(disk).substr(8));
+	const std::string before = contents(disk);
+	fs::create_symlink(disk, place / "link");
+	fs::create_hard_link(disk, place / "other-name");
+	fs::create_directory_symlink(place.path(), place / "way");
+	auto refused = [&](const std::string &image, const std::string &name, const std::string &used) {
+		const Outcome o = place.boot({"/bin/busybox", "true"}, {"-r", used, "--image", image})->end();
+		INFO(image << ": " << o.err);
+		CHECK(o.status == 1);
+		CHECK(has(o.err, "image_path: " + name.substr(0, 20) + " is a file of disk0"));
+		CHECK(has(o.err, "(BAD_ARGUMENT)"));
+		CHECK(contents(used) == before);
+		CHECK(fs::file_size(disk + VKCKPT_SIDECAR_SUFFIX) == 4096);
+	};
+	refused(disk, "disk.img", disk);
+	refused(place / "way/disk.img", "disk.img", disk);
+	refused(place / "link", "link", disk);
+	refused(place / "other-name", "other-name", disk);
+	refused(disk + VKCKPT_SIDECAR_SUFFIX, "disk.img.vkckpt", disk);
+	refused(place / "way/disk.img.vkckpt.new", "disk.img.vkckpt.new", disk);
+	fs::copy_file(disk, place / "x.part");		// would be taken for what a dead capture has left
+	refused(place / "x", "x.part", place / "x.part");
+	CHECK(place.boot({"/bin/busybox", "true"}, {"-r", disk, "--image", disk + ".ckpt"})->end().status == 0);
+}
+
+TEST_CASE("an image of a chain whose turn it is to lie where the disk does is refused, and the vkernel runs on", "[disk]")
+{
+	Place place;
+	const std::string disk = place.make_disk(1 << 20, "vk.0001.ckpt.part"), before = contents(disk);
+	Child child = place.sh("echo ready; until [ -e /go ]; do read x && : >/go; done", {"-r", disk, "--chain", "4"});
+	REQUIRE(child->expect("ready"));
+	const Outcome asked = place.tool({"suspend", std::to_string(child->pid())});
+	INFO(asked.err);
+	CHECK(asked.status == 1);
+	CHECK(has(asked.err, "is a file of disk0"));
+	CHECK(child->running());
+	CHECK(contents(disk) == before);
+}
+
+TEST_CASE("a thaw whose next image would take the place of the disk is refused, and the image can still be thawed", "[disk]")
+{
+	Suspended s;
+	const std::string before = contents(s.disk), sidecar = contents(s.disk + VKCKPT_SIDECAR_SUFFIX);
+	const Outcome o = s.place.thawed({"--image", s.disk});
+	INFO(o.err);
+	CHECK(o.status == 1);
+	CHECK(has(o.err, "image_path: disk.img is a file of disk0"));
+	CHECK(contents(s.disk) == before);
+	CHECK(contents(s.disk + VKCKPT_SIDECAR_SUFFIX) == sidecar);
+	s.thaws();
+}

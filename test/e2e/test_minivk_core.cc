@@ -203,6 +203,47 @@ TEST_CASE("a pidfile and a memory image belong to one vkernel at a time")
 	CHECK(fs::file_size(memory) == 32 << 20);
 }
 
+TEST_CASE("a file of the user's is not taken for a pidfile, and one that is not ours any more is not removed")
+{
+	const Root root;
+	auto at = [&](const char *name) { return (root.path / name).string(); };
+	auto ran = [&](const std::string &pidfile, const std::string &script) {
+		return vktest::run(root.spec({"-p", pidfile, "-m", "32m"}, {"/bin/busybox", "sh", "-c", script}));
+	};
+	std::ofstream(at("notes.txt")) << "my notes\n";
+	std::ofstream(at("left")) << "4711\n";
+	const Outcome refused = ran(at("notes.txt"), "true");
+	CHECK(refused.status == 1);
+	CHECK(refused.err.find("holds something else than a process id") != std::string::npos);
+	CHECK(fs::file_size(at("notes.txt")) == 9);
+	CHECK(ran(at("left"), "true").status == 0);
+	CHECK_FALSE(fs::exists(at("left")));
+}
+
+TEST_CASE("a file named for two purposes is refused before anything is done to it")
+{
+	const Root root;
+	auto at = [&](const char *name) { return (root.path / name).string(); };
+	std::ofstream(at("disk")) << std::string(1 << 20, 'd');
+	fs::create_symlink(at("disk"), at("link"));
+	fs::create_hard_link(at("disk"), at("name"));
+	auto refused = [&](std::vector<std::string> options, const char *what) {
+		options.insert(options.end(), {"-m", "32m"});
+		const Outcome o = vktest::run(root.spec(std::move(options), {"/bin/busybox", "true"}));
+		INFO(o.err);
+		CHECK(o.status == 1);
+		CHECK(o.err.find(std::string(what) + " name one file") != std::string::npos);
+		CHECK(fs::file_size(at("disk")) == 1 << 20);
+		CHECK_FALSE(fs::exists(at("disk.vkckpt")));
+	};
+	refused({"-r", at("disk"), "-i", at("disk")}, "-r and -i");
+	refused({"-r", at("disk"), "-p", at("link")}, "-r and -p");
+	refused({"-r", at("name"), "--console", "log:" + at("disk")}, "-r and --console log:");
+	refused({"-i", at("new"), "--image", at("new")}, "-i and --image");
+	CHECK_FALSE(fs::exists(at("new")));
+	CHECK(vktest::run(root.spec({"-r", at("disk"), "-i", at("new"), "--console", "log:/dev/null", "-m", "32m"}, {"/bin/busybox", "true"})).status == 0);
+}
+
 TEST_CASE("a system call that is not there is counted and named once")
 {
 	const Outcome o = vktest::sh("unshare true; unshare true; echo done");

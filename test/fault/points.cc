@@ -37,7 +37,7 @@ constexpr Point kPoints[] = {
 	{ 27, "clone.unlink", kClone },
 	{ 28, "descriptor.name", kBoot | kDiscard | kThaw | kClone | kArm | kSealedThaw | kFlatten },
 	{ 29, "disk.open", kBoot | kDiscard | kThaw | kClone | kSealedThaw },
-	{ 30, "disk.stat", kSuspend | kThaw | kClone | kSealed | kSealedThaw },
+	{ 30, "disk.stat", kSuspend | kCheckpoint | kThaw | kClone | kSealed | kSealedThaw },
 	{ 31, "disk.sync", kSuspend | kCheckpoint | kThaw | kClone | kChain | kSealed | kSealedThaw },
 	{ 32, "folder.open", kBoot | kEnd | kDiscard | kSuspend | kCheckpoint | kThaw | kClone | kArm | kChain | kSealed |
 	    kSealedThaw | kSeal | kUnseal | kSign | kKeygen },
@@ -61,7 +61,7 @@ constexpr Point kPoints[] = {
 	{ 50, "image.part.flags", kSuspend | kCheckpoint | kChain | kSealed },
 	{ 51, "image.part.lock", kSuspend | kCheckpoint | kChain | kSealed },
 	{ 52, "image.part.open", kSuspend | kCheckpoint | kChain | kSealed | kSeal | kUnseal },
-	{ 53, "image.part.stat", kSuspend | kCheckpoint | kChain | kSealed },
+	{ 53, "image.part.stat", kSuspend | kCheckpoint | kThaw | kClone | kArm | kChain | kSealed | kSealedThaw },
 	{ 54, "image.part.sync", kSuspend | kCheckpoint | kChain | kSealed | kFlatten | kSeal | kUnseal },
 	{ 55, "image.part.unlink", kSuspend | kCheckpoint | kChain | kSealed | kFlatten | kSeal | kUnseal },
 	{ 56, "image.part.write", kSuspend | kCheckpoint | kChain | kSealed | kFlatten | kSeal | kUnseal },
@@ -86,7 +86,7 @@ constexpr Point kPoints[] = {
 	{ 75, "sidecar.open", kDiscard | kThaw | kClone | kSealedThaw },
 	{ 76, "sidecar.read", kBoot | kDiscard | kThaw | kClone | kSealedThaw },
 	{ 77, "sidecar.rename", kBoot | kEnd | kDiscard | kSuspend | kThaw | kSealed | kSealedThaw },
-	{ 78, "sidecar.stat", kBoot | kDiscard | kThaw | kClone | kSealedThaw },
+	{ 78, "sidecar.stat", kBoot | kDiscard | kSuspend | kCheckpoint | kThaw | kClone | kSealedThaw },
 	{ 79, "folder.list", kArm | kSealedThaw },
 	{ 80, "folder.stat", kArm | kSealedThaw },
 	{ 81, "image.move", kChain | kSealed },
@@ -129,6 +129,7 @@ constexpr Point kPoints[] = {
 	{ 117, "sidecar.saved.link", kBoot | kEnd | kDiscard | kSuspend | kThaw | kSealed | kSealedThaw },
 	{ 118, "sidecar.saved.unlink", kEnd | kSuspend | kThaw },
 	{ 119, "signature.open", kSeal | kUnseal | kSign },
+	{ 120, "reserve.stat", kSuspend | kCheckpoint | kThaw | kClone | kArm | kChain | kSealed | kSealedThaw },
 };
 
 // A name without allocation and without TLS: one of these is made inside threads that have neither (test/crash/hook.cc).
