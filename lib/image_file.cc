@@ -32,13 +32,13 @@ Result<int> open_image_stream(const char *path, const char *where)
 		return fail_host(static_cast<int>(-fd), where, path);
 	struct stat st = {};
 	long r = sys_fstat(static_cast<int>(fd), &st);
-	if (r >= 0 && (!S_ISFIFO(st.st_mode) || text_starts(path, "/dev/") || text_starts(path, "/proc/")))
+	if (r >= 0 && !S_ISDIR(st.st_mode) && (!S_ISFIFO(st.st_mode) || text_starts(path, "/dev/") || text_starts(path, "/proc/")))
 		return static_cast<int>(fd);
 	(void)sys_close(static_cast<int>(fd));		// read-only: there is nothing to lose
 	if (r < 0)
 		return fail_host(static_cast<int>(-r), where, path);
 	char subject[64];
-	Text(subject, sizeof subject).add(path, text_length(path, 30)).add(": a named pipe; use its descriptor");
+	Text(subject, sizeof subject).add(path, text_length(path, 30)).add(S_ISDIR(st.st_mode) ? ": a folder, not an image" : ": a named pipe; use its descriptor");
 	return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, where, subject);
 }
 

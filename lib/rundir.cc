@@ -17,12 +17,16 @@ Status check_dir(const char *path)
 {
 	long made = sys_mkdir(path, 0700);
 	if (made < 0 && made != -EEXIST)
-		return fail_host((int)-made, "arm: run directory", path);
+		return fail_host((int)-made, "arm: the run directory cannot be made (VKCKPT_RUNDIR names another)", path);
 	struct stat st;
 	if (long r = sys_lstat(path, &st); r < 0)
 		return fail_host((int)-r, "arm: run directory", path);
-	if (!S_ISDIR(st.st_mode) || (long)st.st_uid != sys_getuid() || (st.st_mode & 077) != 0)
-		return fail(EPERM, VKCKPT_R_PERMISSION, "arm: run directory", path);
+	if (!S_ISDIR(st.st_mode))
+		return fail(EPERM, VKCKPT_R_PERMISSION, "arm: the run directory is not a folder (remove it, or set VKCKPT_RUNDIR to another)", path);
+	if ((long)st.st_uid != sys_getuid())
+		return fail(EPERM, VKCKPT_R_PERMISSION, "arm: the run directory is another user's (set VKCKPT_RUNDIR to one of yours)", path);
+	if ((st.st_mode & 077) != 0)
+		return fail(EPERM, VKCKPT_R_PERMISSION, "arm: others may enter the run directory (chmod 700 it, or set VKCKPT_RUNDIR to another)", path);
 	return success();
 }
 

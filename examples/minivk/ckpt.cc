@@ -255,8 +255,20 @@ int end_of_dry_run(const Options &o, Report &report, int result, const struct vk
 	if (o.json)
 		printf("%s", result < 0 ? "]}\n" : "{\"thawable\": true, \"refusals\": []}\n");
 	else if (result == 0)
-		printf("minivk: %s: can be thawed here\n", o.thaw);
-	return result < 0;
+		printf("minivk: %s: can be thawed here; what it holds of RAM was not read (vkckpt verify does that)\n", o.thaw);
+	return flush_output() ? result < 0 : 1;
+}
+
+// 0: there is something to read; and a console on the standard input must not read it, too.
+int open_for_thaw(const struct vkckpt_thaw_config &c, struct vkckpt_error *err)
+{
+	struct stat image, input;
+	if (!c.path && fstat(c.fd, &image) != 0)
+		return vkckpt_error_fill(err, errno, VKCKPT_R_BAD_ARGUMENT, "thaw: open", ("fd:" + std::to_string(c.fd)).c_str(),
+		    "this descriptor is not open; open it, or name a file with --thaw");
+	if ((c.path ? stat(c.path, &image) : 0) == 0 && fstat(STDIN_FILENO, &input) == 0)
+		host_console_deaf = image.st_dev == input.st_dev && image.st_ino == input.st_ino;
+	return 0;
 }
 
 }  // namespace
@@ -289,7 +301,9 @@ int ckpt_thaw(const Options &o)
 	c.refusal = report_refusal;
 	c.refusal_arg = &report;
 	struct vkckpt_error err = {};
-	int result = vkckpt_thaw(&c, &armed, &err);
+	int result = open_for_thaw(c, &err);
+	if (result == 0)
+		result = vkckpt_thaw(&c, &armed, &err);
 	seals_forget();
 	if (result < 0)
 		host_console_close();

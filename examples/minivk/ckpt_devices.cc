@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <string>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <vkckpt/disk.h>
@@ -168,6 +169,9 @@ void ckpt_open_disk(const Options &o)
 	}
 	if (disk0.fd < 0)
 		fail("disk %s: %s; name a file that can be read with -r", o.disk, strerror(errno));
+	struct stat st;
+	if (fstat(disk0.fd, &st) != 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
+		fail("disk %s: neither a regular file nor a block device; name one of these with -r", o.disk);
 	if (disk0.writable && vkckpt_disk_boot(&disk0.fence, disk0.path, disk0.fd, &err) < 0)
 		fail("%s", err.message);
 	disk0.fence.digests = o.disk_digest;

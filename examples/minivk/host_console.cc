@@ -21,6 +21,9 @@
 #include "host_cpu.h"
 
 namespace minivk {
+
+bool host_console_deaf = false;
+
 namespace {
 
 int in_fd = -1, out_fd = -1;
@@ -71,7 +74,7 @@ void on_winch(int)
 
 bool open_stdio()
 {
-	in_fd = reopen(STDIN_FILENO, O_RDONLY, &polled_in);
+	in_fd = host_console_deaf ? -1 : reopen(STDIN_FILENO, O_RDONLY, &polled_in);
 	out_fd = reopen(STDOUT_FILENO, O_WRONLY, &polled_out);
 	if (in_fd < 0)
 		input_ended = true;

@@ -17,6 +17,14 @@
 
 namespace minivk {
 
+bool flush_output()
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return true;
+	fprintf(stderr, "minivk: standard output: %s\n", strerror(errno));
+	return false;
+}
+
 bool is_descriptor(const char *image) { return image && (strcmp(image, "-") == 0 || strncmp(image, "fd:", 3) == 0); }
 
 namespace {
@@ -26,7 +34,8 @@ const char kUsage[] =
     "              [--name NAME] [--image FILE] [--on-ckpt exit|continue] [--console stdio|pty[:link]|log:FILE|null]\n"
     "              [--chain N|off] [--parent FILE] [--workers N] [--codec lz4[:LEVEL]|raw] [--quiesce-timeout S]\n"
     "              [--disk-digest] [--seal-to PUB|--seal-key FILE] [--cpu-mask SPEC] [--] [program args...]\n"
-    "       minivk --thaw FILE [--clone[=NAME]] [-o device.key=value]... [--parent FILE]\n"
+    "       minivk --thaw FILE [--clone[=NAME]] [-o device.key=value]... [--parent FILE] [-p pidfile]\n"
+    "              [--image FILE] [--on-ckpt exit|continue] [--console stdio|pty[:link]|log:FILE|null]\n"
     "              [--lazy[=required][,demand]] [--dry-run [--json]] [--chain N|off] [--workers N] [--codec lz4[:LEVEL]|raw]\n"
     "              [--quiesce-timeout S] [--disk-digest] [--key FILE|--passphrase-fd N|--passphrase] [--seal-to PUB|--seal-key FILE|--no-seal]\n"
     "              [--require-signature PUB [--signature FILE]] [--cpu-mask SPEC]\n";
@@ -105,6 +114,30 @@ int parse_descriptor(const char *option, const char *text)
 	return int(n);
 }
 
+// FILE, - or fd:N.
+const char *parse_image(const char *option, const char *text)
+{
+	if (!*text)
+		misuse("%s: the name is empty; name a file, fd:N or -", option);
+	if (strncmp(text, "fd:", 3) == 0)
+		(void)parse_descriptor((std::string(option) + " fd:").c_str(), text + 3);
+	return text;
+}
+
+void check_mask(const char *spec)
+{
+	struct vkckpt_cpu cpu;
+	struct vkckpt_error err = {};
+	if (vkckpt_cpu_parse(spec, &cpu, &err) < 0 && err.reason == VKCKPT_R_BAD_ARGUMENT)
+		misuse("--cpu-mask: %s", err.message);
+}
+
+// Status 0, unless what is to be read there could not be written.
+[[noreturn]] void end_told()
+{
+	exit(flush_output() ? 0 : 1);
+}
+
 uint32_t parse_lazy(const std::string &how)
 {
 	if (how.empty())
@@ -155,8 +188,10 @@ void check_together(const Options &o, bool boot_option)
 		misuse("--lazy goes with --thaw");
 	if (!o.overrides.empty() && !o.thaw)
 		misuse("-o goes with --thaw");
+	if (o.thaw && o.name_given)
+		misuse("--name: a thawed vkernel has the name that its image says; --clone=%s makes another one of that name from it", o.name.c_str());
 	if (o.thaw && (boot_option || !o.program.empty()))
-		misuse("--thaw takes memory, processors, disk, root and program from the image; leave them out");
+		misuse("--thaw takes memory, processors, disk, root, environment and program from the image; leave them out");
 	if (o.chain_given && o.chain != VKCKPT_CHAIN_OFF && is_descriptor(o.image))
 		misuse("--chain gives its images names: --image %s is a descriptor; name a file", o.image);
 	if (!o.thaw && o.parent && is_descriptor(o.image))
@@ -192,7 +227,7 @@ bool take(Options &o, int c, const char *value)
 			misuse("-o %s: write device.key=value", value);
 		o.overrides.push_back(value);
 		return true;
-	case kImage: o.image = value; return true;
+	case kImage: o.image = parse_image("--image", value); return true;
 	case kOnCkpt:
 		if (strcmp(value, "exit") != 0 && strcmp(value, "continue") != 0)
 			misuse("--on-ckpt %s: exit or continue", value);
@@ -205,7 +240,7 @@ bool take(Options &o, int c, const char *value)
 		o.console = value;
 		o.console_given = true;
 		return true;
-	case kThaw: o.thaw = value; return true;
+	case kThaw: o.thaw = parse_image("--thaw", value); return true;
 	case kLazy: o.lazy = parse_lazy(value ? value : ""); return true;
 	case kDryRun: o.dry_run = true; return true;
 	case kClone:
@@ -236,7 +271,10 @@ bool take(Options &o, int c, const char *value)
 	case kPassphraseFd: o.passphrase_fd = parse_descriptor("--passphrase-fd", value); return true;
 	case kSignedBy: o.signed_by = value; return true;
 	case kSignature: o.signature = value; return true;
-	case kCpuMask: o.cpu_mask = value; return true;
+	case kCpuMask:
+		check_mask(value);
+		o.cpu_mask = value;
+		return true;
 	case kTestCpuid: o.test_cpuid = true; return true;
 	case kTestAt: o.test_at_trap = parse_number("--test-ckpt-at-trap", value, 1ull << 60); return true;
 	case kTestEvery: o.test_every = parse_number("--test-ckpt-every", value, 1ull << 60); return true;
@@ -252,6 +290,7 @@ bool take(Options &o, int c, const char *value)
 	case kRoot: o.root = value; return false;
 	case kName:
 		o.name = value;
+		o.name_given = true;
 		check_name("--name", o.name);
 		return false;
 	default: misuse("what was meant by %s?", value ? value : "the last option");
@@ -268,11 +307,11 @@ Options parse_options(int argc, char **argv)
 	for (int c; (c = getopt_long(argc, argv, "+:m:n:r:i:p:e:o:h", kLong, nullptr)) != -1;) {
 		if (c == kHelpOption || c == 'h') {
 			printf("%s\n%s", kUsage, kHelp);
-			exit(0);
+			end_told();
 		}
 		if (c == kVersion) {
 			printf("minivk %s\n", VKCKPT_LIBRARY_VERSION);
-			exit(0);
+			end_told();
 		}
 		if (c == ':')
 			misuse("%s: its value is missing", argv[optind - 1]);

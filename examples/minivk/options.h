@@ -20,6 +20,7 @@ struct Options {
 	std::vector<std::string> environment;
 	const char *root = nullptr;
 	std::string name = "minivk";
+	bool name_given = false;
 	const char *image = nullptr;	// null: NAME.ckpt
 	bool continue_after = false;
 	const char *console = "stdio";
@@ -50,6 +51,8 @@ Options parse_options(int argc, char **argv);
 
 // An image's name on the command line: "-" or "fd:N", not a path.
 bool is_descriptor(const char *image);
+// False, and a message: not all of what was printed to standard output could be written.
+bool flush_output();
 
 }  // namespace minivk
 #endif

@@ -154,8 +154,15 @@ TEST_CASE("misuse of the command line is explained and ends with 2")
 	CHECK(status({"--name", ".."}) == 2);
 	CHECK(status({"--codec", "lz4:3"}) == 2);
 	CHECK(status({"--dry-run"}) == 2);
+	CHECK(status({"--image", ""}) == 2);
+	CHECK(status({"--image", "fd:x"}) == 2);
+	CHECK(status({"--thaw", "fd:x"}) == 2);
+	CHECK(status({"--thaw", "x", "--name", "y"}) == 2);
+	CHECK(status({"--cpu-mask", "foo"}) == 2);
 	CHECK(status({"--image", "-"}) == 2);
 	CHECK(status({"-r", "/no/such/disk"}) == 1);
+	CHECK(status({"-r", "/dev/null"}) == 1);
+	CHECK_FALSE(fs::exists("/dev/null.vkckpt"));
 }
 
 TEST_CASE("what shred calls is there")

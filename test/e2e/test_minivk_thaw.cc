@@ -4,9 +4,11 @@
 #include <vkckpt/run.h>
 
 #include <csignal>
+#include <fcntl.h>
 #include <fstream>
 
 #include "test/e2e/oracle.h"
+#include "test/e2e/place.h"
 #include "test/e2e/vk.h"
 
 namespace {
@@ -145,5 +147,35 @@ TEST_CASE("a disk under write load is the same with suspends and without")
 		if (!suspends)
 			expected = all;
 		CHECK(all == expected);
+	}
+}
+
+TEST_CASE("what cannot be thawed because it is no file or no open descriptor is named")
+{
+	vktest::Place place;
+	auto said = [&](const std::string &image) {
+		const Outcome o = place.thawed({}, image);
+		CHECK(o.status == 1);
+		CHECK(vktest::has(o.err, "(BAD_ARGUMENT)"));
+		return o.err;
+	};
+	CHECK(vktest::has(said("fd:99"), "fd:99: this descriptor is not open"));
+	CHECK(vktest::has(said(place.path()), "a folder, not an image"));
+}
+
+TEST_CASE("an image that comes as the standard input is not the keys of the console too")
+{
+	vktest::Place place;
+	vktest::Child child = place.sh("echo ready; thawed; read line; echo \"got [$line]\"");
+	REQUIRE(child->expect("ready"));
+	REQUIRE(vktest::suspend(*child) == "");
+	for (const std::string image : {"/dev/stdin", "fd:0"}) {
+		const int in = open(place.image().c_str(), O_RDONLY | O_CLOEXEC);
+		REQUIRE(in >= 0);
+		const Outcome o = vktest::Process({.words = place.thaw_words({"--clone"}, image), .in = in}).end();
+		close(in);
+		INFO(o.err);
+		CHECK(o.status == 0);
+		CHECK(o.out == "got []\n");
 	}
 }
