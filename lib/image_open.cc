@@ -3,28 +3,14 @@
 
 #include <errno.h>
 
-#include "lib/chain.h"
 #include "lib/codec.h"
 #include "lib/export.h"
-#include "lib/image_file.h"
+#include "lib/image_open.h"
 #include "lib/sys.h"
 #include "lib/text.h"
 
 // <new> belongs to libstdc++.
 inline void *operator new(size_t, void *place) noexcept { return place; }
-
-struct vkckpt_image {
-	[[gnu::always_inline]] vkckpt_image() {}	// no symbol outside namespace vk
-	int fd = -1;
-	vk::Arena self;				// this struct and the two buffers
-	vk::OpenImage file;
-	vk::Chain chain;			// where the file's entries of codec PARENT lead
-	bool chain_open = false;
-	struct vkckpt_crypto crypto = {};	// opens the chain too; size 0: none was given
-	char *path = nullptr;				// room for kChainPath; as it was given
-	const struct vkckpt_f_chunk *decoded = nullptr;	// whose frames stand in `frames`; null: none
-	uint8_t *stored = nullptr, *frames = nullptr;
-};
 
 namespace vk {
 namespace {
@@ -108,6 +94,7 @@ VK_EXPORT void vkckpt_image_close(struct vkckpt_image *image)
 {
 	if (image == nullptr)
 		return;
+	image->tables.memory.release();
 	image->chain.close();
 	image->file.close();
 	if (image->fd >= 0)

@@ -105,32 +105,34 @@ private:
 
 	// A table that was met before in this walk is a loop or a forged alias: without this, tables that name each other would make
 	// 512^4 steps.
-	bool enter(uint64_t address)
+	const uint64_t *in_ram(uint64_t frame)
 	{
-		uint64_t frame = address / VKCKPT_FRAME;
-		if (frame < scratch_.first_frame || frame >= ram_frames_ || frame >= scratch_.frame_count || scratch_.stamp[frame] == scratch_.epoch ||
-		    scratch_.table_budget == 0) {
-			counts_.bad_entries++;
-			return false;
-		}
+		if (frame >= scratch_.frame_count || scratch_.stamp[frame] == scratch_.epoch || scratch_.table_budget == 0)
+			return nullptr;
 		scratch_.table_budget--;
-		if (scratch_.bring && !scratch_.bring(scratch_.bring_arg, frame)) {
-			counts_.bad_entries++;
-			return false;
-		}
 		scratch_.stamp[frame] = scratch_.epoch;
-		counts_.table_frames++;
-		return true;
+		return reinterpret_cast<const uint64_t *>(ram_ + frame * VKCKPT_FRAME);
+	}
+
+	const uint64_t *enter(uint64_t frame, unsigned level)
+	{
+		bool there = frame >= scratch_.first_frame && frame < ram_frames_;
+		const uint64_t *entries = !there ? nullptr : scratch_.bring ? scratch_.bring(scratch_.bring_arg, frame, level) : in_ram(frame);
+		if (entries)
+			counts_.table_frames++;
+		else
+			counts_.bad_entries++;
+		return entries;
 	}
 
 	// Eight empty entries at a time: most tables are sparse.
 	void table(uint64_t address, unsigned level, uint64_t at, Rights rights)
 	{
-		if (!enter(address))
+		const uint64_t frame = address / VKCKPT_FRAME, *entries = enter(frame, level);
+		if (!entries)
 			return;
 		if (visitor_.table)
-			visitor_.table(visitor_.arg, address / VKCKPT_FRAME, level);
-		const uint64_t *entries = reinterpret_cast<const uint64_t *>(ram_ + (address & ~uint64_t{VKCKPT_FRAME - 1}));
+			visitor_.table(visitor_.arg, frame, level);
 		uint64_t step = frames_below(level - 1);
 		uint64_t begin = at < first_ ? (first_ - at) / step : 0;
 		uint64_t end = end_ - at < kEntries * step ? (end_ - at + step - 1) / step : kEntries;

@@ -62,8 +62,9 @@ struct WalkScratch {
 	uint64_t frame_count = 0;
 	uint64_t first_frame = 0;	// those before it are not RAM: no table is read there
 	uint32_t epoch = 0;
-	// Not null: brings a table's frame to its place before it is read (RAM that is an image's); false: it cannot be had.
-	bool (*bring)(void *arg, uint64_t frame) = nullptr;
+	// Not null: gives a table's entries (RAM that is an image's), which stay until the next table of that level is asked for; null: none that
+	// is to be followed. Stamps and budget are its own then.
+	const uint64_t *(*bring)(void *arg, uint64_t frame, unsigned level) = nullptr;
 	void *bring_arg = nullptr;
 	uint64_t table_budget = 0;	// tables that may still be read, over all walks: set anew for each capture
 };

@@ -73,7 +73,8 @@ struct vkckpt_image_run {
 /*
  * Walks the page tables of address space i (record VMSPACE i) as they are in the image: run is called for everything that it maps and for
  * every table on the way. 0; or -errno: ENOENT no such record; ENOTSUP page tables of an unknown format; ENOMEM; what
- * vkckpt_image_frame says of a table that cannot be read. A table that makes no sense is passed over. Since 0.2.
+ * vkckpt_image_frame says of a table that cannot be read; ENOBUFS LIMIT more tables than four for each frame that the image has and sixteen for
+ * each mapping, over all calls for this open image. A table that makes no sense, or that the image does not have, is passed over. Since 0.2.
  */
 int vkckpt_image_walk(struct vkckpt_image *, size_t i, void (*run)(void *arg, const struct vkckpt_image_run *), void *arg,
     struct vkckpt_error *err);

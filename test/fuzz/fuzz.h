@@ -19,6 +19,7 @@ void fuzz_chain(const uint8_t *data, size_t size);	// an increment and the image
 void fuzz_group(const uint8_t *data, size_t size);	// a group's descriptors
 void fuzz_lz4(const uint8_t *data, size_t size);	// decoding a chunk, and encoding one
 void fuzz_walk(const uint8_t *data, size_t size);	// page tables: the root, then RAM
+void fuzz_owners(const uint8_t *data, size_t size);	// page tables that lie in an image
 void fuzz_device(const uint8_t *data, size_t size);	// a device's configuration and an override
 void fuzz_sidecar(const uint8_t *data, size_t size);	// the file beside a disk, and the fence that a thaw holds against it
 void fuzz_keyfile(const uint8_t *data, size_t size);	// a file with a key
@@ -41,6 +42,7 @@ inline constexpr FuzzTarget kFuzzTargets[] = {
 	{ "group", fuzz_group, fuzz::mutate_bytes, 400 },
 	{ "lz4", fuzz_lz4, fuzz::mutate_bytes, 100 },
 	{ "walk", fuzz_walk, fuzz::mutate_bytes, 50 },
+	{ "owners", fuzz_owners, fuzz::mutate_image, 50 },
 	{ "device", fuzz_device, fuzz::mutate_bytes, 200 },
 	{ "sidecar", fuzz_sidecar, fuzz::mutate_block, 200 },
 	{ "keyfile", fuzz_keyfile, fuzz::mutate_bytes, 20 },

@@ -94,6 +94,38 @@ void make_images(const std::string &folder)
 	spill(folder + "/records", "all", records);
 }
 
+// Page tables in frames 1 to 4, the top one first, among entries that are not valid and so do not compress; the last maps frame 9. absent: the third
+// is full of tables that the image does not have.
+Bytes image_with_tables(uint32_t format, bool absent)
+{
+	std::mt19937_64 random(5);
+	const uint64_t segment_bytes = absent ? uint64_t{4} << 30 : 64 * VKCKPT_FRAME, flags = format == VKCKPT_PT_DRAGONFLY ? 0x3 : 0x21;
+	const uint64_t levels = format == VKCKPT_PT_DRAGONFLY ? 4 : 3;
+	Frames frames;
+	for (uint64_t t = 1; t <= levels; t++) {
+		Bytes &frame = frames[{ 0, t }] = image_test::frame_of(Fill::noise, random);
+		uint64_t *entry = reinterpret_cast<uint64_t *>(frame.data());
+		for (uint64_t i = 0; i < 512; i++)
+			entry[i] = absent && t == 3 ? (256 + 2048 * i) << 12 | flags : entry[i] & ~uint64_t{0x11};
+		entry[0] = (t < levels ? t + 1 : 9) << 12 | flags;
+	}
+	Bytes bytes = image_test::image_bytes(image_test::shape_of({ segment_bytes }), frames);
+	const std::vector<uint64_t> offsets = image_test::record_offsets(bytes);
+	const uint64_t head = sizeof(vkckpt_f_record);
+	image_test::at<vkckpt_f_identity>(bytes, image_test::offset_of_type(bytes, VKCKPT_REC_IDENTITY) + head).pagetable_format = format;
+	image_test::at<vkckpt_f_mapping>(bytes, image_test::offset_of_type(bytes, VKCKPT_REC_VMSPACE) + head + sizeof(vkckpt_f_vmspace)) =
+	    { 0, uint64_t{1} << (levels * 9 + 12), 0, uint64_t{1} << 12 | (format == VKCKPT_PT_DRAGONFLY ? flags : 0), 0, 7 };
+	image_test::reseal(bytes, offsets);
+	return bytes;
+}
+
+void make_tables(const std::string &folder)
+{
+	spill(folder + "/owners", "dragonfly", image_with_tables(VKCKPT_PT_DRAGONFLY, false));
+	spill(folder + "/owners", "uml", image_with_tables(VKCKPT_PT_UML_X86_64, false));
+	spill(folder + "/owners", "absent", image_with_tables(VKCKPT_PT_DRAGONFLY, true));
+}
+
 // In front of the sidecar the input says what the image has of the disk.
 void make_sidecars(const std::string &folder)
 {
@@ -193,6 +225,7 @@ void make(const std::string &folder)
 {
 	make_key_files(folder);
 	make_images(folder);
+	make_tables(folder);
 	make_sidecars(folder);
 	make_chains(folder);
 	const SealedChain chain = sealed_chain();

@@ -280,16 +280,22 @@ TEST_CASE("the walker's scratch: what is not RAM is no table, frames are asked f
 	CHECK(walked().bad_entries == 1);
 	CHECK(walked().frames_mapped == 0);
 	scratch.first_frame = 0;
-	std::vector<uint64_t> asked;
+	struct Asked {
+		Ram &ram;
+		std::vector<uint64_t> frames;
+		uint64_t not_had;
+	} asked{ ram, {}, 3 };
 	scratch.bring_arg = &asked;
-	scratch.bring = [](void *arg, uint64_t frame) {
-		static_cast<std::vector<uint64_t> *>(arg)->push_back(frame);
-		return frame != 3;
+	scratch.bring = [](void *arg, uint64_t frame, unsigned) {
+		Asked &a = *static_cast<Asked *>(arg);
+		a.frames.push_back(frame);
+		return frame == a.not_had ? nullptr : reinterpret_cast<const uint64_t *>(a.ram.base()) + 512 * frame;
 	};
 	CHECK(walked().bad_entries == 1);	// the frame cannot be had
-	CHECK(asked == std::vector<uint64_t>{ 1, 2, 3 });
-	scratch.bring = [](void *, uint64_t) { return true; };
+	CHECK(asked.frames == std::vector<uint64_t>{ 1, 2, 3 });
+	asked.not_had = 0;
 	CHECK(walked().frames_mapped == 1);
+	scratch.bring = nullptr;
 	scratch.frame_count = 2;		// stamps for fewer frames than the tables name
 	CHECK(walked().bad_entries == 1);
 	scratch.frame_count = ram.bytes() / VKCKPT_FRAME;
