@@ -68,7 +68,7 @@ coverage: deps
 
 # What the tests have tried, in numbers: the short ones run now, the long ones (coverage, fuzz-long, explore, soak) as they last ran.
 figures: deps
-	$(MAKE) -j$(JOBS) build/test/unit/run build/test/fault/run build/test/fuzz/run
+	$(MAKE) -j$(JOBS) all tests
 	sh test/figures.sh
 
 # FUZZ_INPUTS inputs for every target, or for TARGET alone: hours. What has run is remembered in build/fuzz-long.

@@ -34,6 +34,12 @@ int convert(const Arguments &arguments, const vkckpt_crypto *from, const vkckpt_
 	struct stat facts{};
 	if (stat(in.c_str(), &facts) != 0)
 		return refuse("%s: %s (NOT_FOUND)", printable(in).c_str(), strerror(errno));
+	// Another image may be all that is left of a vkernel.
+	struct stat there{};
+	const bool exists = lstat(out.c_str(), &there) == 0, itself = exists && there.st_dev == facts.st_dev && there.st_ino == facts.st_ino;
+	if (exists && !itself && !S_ISDIR(there.st_mode) && arguments.operands.size() > 1)
+		return refuse("%s: is there already (BAD_ARGUMENT); name another file, or none, to replace %s itself", printable(out).c_str(),
+		    printable(in).c_str());
 	if (!file.open(&problem))
 		return refuse("%s", problem.c_str());
 	tell_unconfined(confine({in, out + ".sig"}, {{folder_of(out), Writing::kNames}}), arguments);		// what it is built on is not read
@@ -43,7 +49,7 @@ int convert(const Arguments &arguments, const vkckpt_crypto *from, const vkckpt_
 	copying.progress.clear();
 	if (result < 0)
 		return refuse("%s", sentence_of(failed_writing(error) ? out : in, error).c_str());
-	if (!file.keep(true, &problem))
+	if (!file.keep(exists, &problem))
 		return refuse("%s", problem.c_str());
 	if (!arguments.quiet)
 		printf("%s: %s\n", printable(out).c_str(), done);

@@ -185,6 +185,7 @@ Confinement confine(const std::vector<std::string> &readable, const std::vector<
 	int abi = landlock_abi();
 	if (abi > 0 && restrict_files(abi, readable, folders))
 		done.landlock_abi = abi;
+	done.landlock_failed = abi > 0 && done.landlock_abi == 0;
 	done.calls = restrict_calls(folders);
 	return done;
 }

@@ -22,6 +22,7 @@ struct Folder { std::string path; Writing writing; };	// and the folders in it: 
 
 struct Confinement {
 	int landlock_abi = 0;		// 0: the host has no Landlock (Linux 5.13), any file can be opened for reading
+	bool landlock_failed = false;	// the host has it, and yet files are not confined
 	bool calls = false;		// the seccomp filter is in force
 };
 

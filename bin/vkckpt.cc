@@ -58,6 +58,8 @@ void tell_unconfined(const Confinement &done, const Arguments &arguments)
 {
 	if (!arguments.quiet && done.landlock_abi == 0 && !done.calls)
 		warn_line("this host has neither Landlock nor seccomp: images are read unconfined; open foreign ones as a user who may do nothing else");
+	else if (!arguments.quiet && done.landlock_failed)
+		warn_line("this host's Landlock could not be used: the images are read with every file readable; open foreign ones as a user who has none");
 }
 
 int finish_output(int status)

@@ -1,6 +1,8 @@
 // Verifies an image and all that it is built on. Tools.
 #include <vkckpt/image.h>
 
+#include <errno.h>
+
 #include "lib/chain.h"
 #include "lib/export.h"
 #include "lib/sys.h"
@@ -26,13 +28,14 @@ struct Verify {
 	Progress progress;
 	bool sums_only;				// the image is sealed, and there is no key: only the checksums were checked
 
-	Status file(int fd, const char *path, Chain *chain);
-	Status ancestor(const char *path);
+	Status file(int fd, const char *path, Chain *chain, const struct vkckpt_uuid *id);
+	Status ancestor(const char *path, const struct vkckpt_uuid &id);
 	Status all(int fd, const char *path);
 };
 
-// Every byte of one file. chain null: what is as in its parent is not looked up; whoever is built on it does that.
-Status Verify::file(int fd, const char *path, Chain *chain)
+// Every byte of one file. chain null: what is as in its parent is not looked up; whoever is built on it does that. id: what it must have;
+// null: any.
+Status Verify::file(int fd, const char *path, Chain *chain, const struct vkckpt_uuid *id)
 {
 	ImageReader reader;
 	Status s = reader.open(fd, Crew::workers_for(0));
@@ -41,6 +44,8 @@ Status Verify::file(int fd, const char *path, Chain *chain)
 		s = reader.use(*crypto, path);
 	if (s.ok())
 		s = reader.read_head();
+	if (s.ok() && id && !uuid_equal(reader.head().header().image_id, *id))
+		s = fail(ESTALE, VKCKPT_R_PARENT_CHANGED, "verify");
 	sums_only = chain && s.reason == VKCKPT_R_SEALED && (!crypto || !crypto->open_key);
 	if (s.ok() && chain)
 		s = chain->open(reader.head(), path, fd, nullptr, crypto);
@@ -56,22 +61,23 @@ Status Verify::file(int fd, const char *path, Chain *chain)
 	return s;
 }
 
-Status Verify::ancestor(const char *path)
+// By its name once more, so that it is read front to back: it may have been exchanged since the chain was opened.
+Status Verify::ancestor(const char *path, const struct vkckpt_uuid &id)
 {
-	long fd = sys_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0)
-		return fail_host(static_cast<int>(-fd), "open", path);
-	Status s = about_image(file(static_cast<int>(fd), path, nullptr), path);
-	(void)sys_close(static_cast<int>(fd));		// read-only: there is nothing to lose
+	Result<int> fd = open_image_file(path);
+	if (!fd.ok())
+		return fd.status;
+	Status s = about_image(file(fd.value, path, nullptr, &id), path);
+	(void)sys_close(fd.value);		// read-only: there is nothing to lose
 	return s;
 }
 
 Status Verify::all(int fd, const char *path)
 {
 	Chain chain;
-	Status s = file(fd, path, &chain);
+	Status s = file(fd, path, &chain, nullptr);
 	for (unsigned i = 0; s.ok() && i < chain.count(); i++)
-		s = ancestor(chain.path(i));
+		s = ancestor(chain.path(i), chain.ancestor(i).head().header().image_id);
 	chain.close();
 	return s;
 }

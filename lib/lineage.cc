@@ -176,15 +176,15 @@ Status lineage_begin(Lineage &l, const char *image_path)
 
 Status lineage_adopt(Lineage &l, const char *path, const ImageShape &shape, const struct vkckpt_crypto *crypto)
 {
-	long fd = sys_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0)
-		return fail_host((int)-fd, "parent", path);
+	Result<int> fd = open_image_file(path);
+	if (!fd.ok())
+		return fd.status;
 	OpenImage image;
 	Chain chain;
-	Status s = about_image(adopt(l, image, chain, (int)fd, path, shape, crypto), path);
+	Status s = about_image(adopt(l, image, chain, fd.value, path, shape, crypto), path);
 	chain.close();
 	image.close();
-	(void)sys_close((int)fd);	// read-only: there is nothing to lose
+	(void)sys_close(fd.value);	// read-only: there is nothing to lose
 	return s;
 }
 

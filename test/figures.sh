@@ -26,9 +26,16 @@ last() {
 
 printf '%-36s %14s   %s\n' figure number "counted by"
 last build/coverage/figures "make coverage"
+. test/fuzz/sources.sh
+sources=$(fuzz_sources) || exit 1
 for target in $(build/test/fuzz/run --list); do
-	printf '%-36s %14s   %s\n' "fuzz-$target-inputs" "$(cat "build/fuzz-long/$target" 2>/dev/null || echo -)" \
-	    "make fuzz-long$([ ! -e "build/fuzz-long/$target.log" ] || echo ": A FINDING, build/fuzz-long/$target.log")"
+	count=$(cat "build/fuzz-long/$target" 2>/dev/null || echo -) by="make fuzz-long"
+	if [ "$count" != - ] && [ "$(cat "build/fuzz-long/$target.of" 2>/dev/null)" != "$sources" ]; then
+		count=- by="make fuzz-long: not run yet, but of other sources"
+	elif [ -e "build/fuzz-long/$target.log" ]; then
+		by="make fuzz-long: A FINDING, build/fuzz-long/$target.log"
+	fi
+	printf '%-36s %14s   %s\n' "fuzz-$target-inputs" "$count" "$by"
 done
 now build/test/unit/run "[damage],[seal]"
 now build/test/fault/run "[points],[power],[explorer]"

@@ -271,3 +271,17 @@ TEST_CASE("vkckpt seal in place says that the signature beside it is of the old 
 	CHECK(desk.vkckpt({"verify", "--signed-by", desk / "by.pub", desk.image}).status == 1);
 	CHECK(desk.vkckpt({"seal", "-q", "--seal-to", desk / "op.pub", desk.image}).err.empty());
 }
+
+TEST_CASE("vkckpt seal, unseal: another file is never replaced, the image itself is")
+{
+	Desk d;
+	d.make_keys();
+	write_all(d / "other.ckpt", "another vkernel's");
+	d.refused({"seal", "--seal-to", d / "op.pub", d.image, d / "other.ckpt"}, {"other.ckpt", "is there already", "(BAD_ARGUMENT)"});
+	CHECK(read_all(d / "other.ckpt") == "another vkernel's");
+	CHECK(read_all(d.image) == d.good);
+	CHECK(d.vkckpt({"seal", "-q", "--seal-to", d / "op.pub", d.image, d.image}).status == 0);
+	d.refused({"unseal", "--key", d / "op.key", d.image, d / "other.ckpt"}, {"other.ckpt", "is there already"});
+	CHECK(d.vkckpt({"unseal", "-q", "--key", d / "op.key", d.image}).status == 0);
+	CHECK(read_all(d / "other.ckpt") == "another vkernel's");
+}

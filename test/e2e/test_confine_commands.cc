@@ -184,3 +184,29 @@ TEST_CASE("on a host with neither Landlock nor seccomp the commands work, and sa
 	CHECK(on_old_host({"sign", "-q", "--key", by, image}).err.empty());
 	CHECK(!has(b.s.place.tool({"verify", b.chain}).err, told));
 }
+
+TEST_CASE("where the host's Landlock does not take what is asked of it, that is said", "[confine]")
+{
+	constexpr long kCreate = 444, kRestrict = 446;
+	if (syscall(kCreate, nullptr, 0, 1) <= 0)
+		TEST_SKIP("this host has no Landlock");
+	Place place;
+	const std::string image = place / "v1.ckpt";
+	write_file(image, contents("test/golden/v1.ckpt"));
+	auto said = [&](std::vector<std::string> words) {
+		words.insert(words.begin(), tool_path());
+		return Process({.words = words, .folder = place.path(), .before_exec = [] {
+			// As many layers as there may be; they forbid no more than symbolic links.
+			const uint64_t links = 1 << 12;
+			prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+			for (int i = 0; i < 16; i++)
+				(void)syscall(kRestrict, syscall(kCreate, &links, sizeof links, 0), 0);
+		}}).end();
+	};
+	const Outcome o = said({"verify", image});
+	INFO(o.err);
+	CHECK(o.status == 0);
+	CHECK(has(o.err, "Landlock could not be used"));
+	CHECK(said({"verify", "-q", image}).err.empty());
+	CHECK(!has(place.tool({"verify", image}).err, "Landlock"));
+}

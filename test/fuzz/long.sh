@@ -11,7 +11,8 @@ shift 3
 STEP=${STEP:-100000}
 mkdir -p "$folder"
 
-sources=$(find include lib vkernel-hooks/sodium test/fuzz -type f | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -d' ' -f1) || exit 1
+. test/fuzz/sources.sh
+sources=$(fuzz_sources) || exit 1
 
 is_current() { [ "$(cat "$folder/$1.of" 2>/dev/null)" = "$sources" ]; }
 done_of() { is_current "$1" && cat "$folder/$1" 2>/dev/null || echo 0; }

@@ -1,6 +1,8 @@
 // Chains of images: what is as in the parent is found, and nothing wrong with a chain gets past the readers.
 #include <catch2/catch.hpp>
 
+#include <sys/stat.h>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -164,6 +166,46 @@ TEST_CASE("every byte of an ancestor counts for verify, and those that are neede
 		}
 	}
 	REQUIRE(unread < one.size() / 401 / 2);
+}
+
+TEST_CASE("an ancestor that is exchanged while its descendant is verified is not taken for it", "[chain]")
+{
+	Chain c, other;
+	for (unsigned i = 0; i < 2; i++)
+		c.write();
+	other.write();
+	other.write();
+	const Bytes stranger = other.load(1);
+	struct Exchange {
+		Chain *chain;
+		Bytes stranger;
+		bool pipe;
+		static void now(void *arg, uint64_t)
+		{
+			Exchange &e = *static_cast<Exchange *>(arg);
+			unlink(e.chain->path(1).c_str());
+			if (e.pipe)
+				(void)mkfifo(e.chain->path(1).c_str(), 0600);
+			else
+				e.chain->store(1, e.stranger);
+		}
+	} exchange{ &c, stranger, false };
+	at<vkckpt_f_header>(exchange.stranger, 0).image_id.bytes[0] ^= 1;
+	at<vkckpt_f_identity>(exchange.stranger, offset_of_type(exchange.stranger, VKCKPT_REC_IDENTITY) + sizeof(vkckpt_f_record)).image_id.bytes[0] ^= 1;
+	reseal(exchange.stranger, record_offsets(exchange.stranger));
+	vkckpt_error err = {};
+	SECTION("by another image")
+	{
+		CHECK(vkckpt_image_verify(c.path(2).c_str(), -1, Exchange::now, &exchange, &err) == -ESTALE);
+		CHECK(err.reason == VKCKPT_R_PARENT_CHANGED);
+		CHECK(std::string(err.message).find("web.1") != std::string::npos);
+	}
+	SECTION("by a pipe")
+	{
+		exchange.pipe = true;
+		CHECK(vkckpt_image_verify(c.path(2).c_str(), -1, Exchange::now, &exchange, &err) == -EINVAL);
+		CHECK(err.reason == VKCKPT_R_BAD_ARGUMENT);
+	}
 }
 
 TEST_CASE("loops, images that are their own parent, and chains without end are refused", "[chain]")
