@@ -12,8 +12,8 @@ namespace vk {
 namespace {
 
 constexpr size_t kRoom = VKCKPT_MAX_PATH + 40;
-constexpr const char *kDiskFiles[] = { "", VKCKPT_SIDECAR_SUFFIX, VKCKPT_SIDECAR_SUFFIX ".new" };
-constexpr const char *kImageFiles[] = { "", ".part", ".reserve" };
+constexpr const char *kDiskFiles[] = { "", VKCKPT_SIDECAR_SUFFIX, VKCKPT_SIDECAR_SUFFIX ".new", VKCKPT_SIDECAR_SUFFIX ".new~" };
+constexpr const char *kImageFiles[] = { "", ".part", ".part~", ".reserve" };
 
 bool same_file(const struct stat &a, const struct stat &b) { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }
 

@@ -105,7 +105,7 @@ TEST_CASE("times that only the vkernel knows stand in its next image, those of i
 	// the next one has its own
 	REQUIRE(vkckpt_capture(v.ck, 0, VKCKPT_ACTION_EXIT, &err) == VKCKPT_EXIT);
 	s = stats();
-	CHECK(s.quiesce_ns < 6'000'000);
+	CHECK(s.quiesce_ns != 6'000'000);
 	CHECK(vkckpt_stats_time_ns(&s, VKCKPT_TIME_THAW_TASKS) == 7'000'000);
 	CHECK(vkckpt_stats_time_ns(&s, VKCKPT_TIME_THAW_LOAD) == 0);
 	// and the library measures a thaw by itself
