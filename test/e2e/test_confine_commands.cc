@@ -107,11 +107,11 @@ TEST_CASE("flatten, seal, unseal, sign and discard are confined while they work,
 
 	b.confined_at("image.rename", {"seal", "-q", "--seal-to", op + ".pub", image});
 	CHECK(b.good({"--key", op + ".key", image}));
-	b.confined_at("image.rename", {"unseal", "-q", "--key", "fd:9", image, folder + "/clear.ckpt"}, op + ".key");
+	b.confined_at("image.move", {"unseal", "-q", "--key", "fd:9", image, folder + "/clear.ckpt"}, op + ".key");
 	CHECK(b.good({folder + "/clear.ckpt"}));
 	b.confined_at("image.rename", {"unseal", "-q", "--key", op + ".key", image});
 	CHECK(b.good({image}));
-	b.confined_at("image.rename", {"seal", "-q", "--passphrase-fd", "9", image, folder + "/sealed.ckpt"}, b.s.place / "by.pub");
+	b.confined_at("image.move", {"seal", "-q", "--passphrase-fd", "9", image, folder + "/sealed.ckpt"}, b.s.place / "by.pub");
 
 	b.confined_at("signature.rename", {"sign", "-q", "--key", "fd:9", image}, p / "by.key");
 	CHECK(b.good({"--signed-by", p / "by.pub", image}));
