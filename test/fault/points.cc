@@ -130,6 +130,7 @@ constexpr Point kPoints[] = {
 	{ 118, "sidecar.saved.unlink", kEnd | kSuspend | kThaw },
 	{ 119, "signature.open", kSeal | kUnseal | kSign },
 	{ 120, "reserve.stat", kSuspend | kCheckpoint | kThaw | kClone | kArm | kChain | kSealed | kSealedThaw },
+	{ 121, "image.saved.stat", kSuspend | kCheckpoint | kThaw | kClone | kArm | kChain | kSealed | kSealedThaw },
 };
 
 // A name without allocation and without TLS: one of these is made inside threads that have neither (test/crash/hook.cc).
