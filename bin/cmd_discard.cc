@@ -59,36 +59,31 @@ static int discard_disk(const char *path)
 	return finish_output(kYes);
 }
 
-// One disk of an image: true when it does not wait for the image (any more).
+// One disk of an image: true when it does not wait for the image (any more). What it waits for is looked at under its lock.
 static bool release_disk(const ImageFile &image, const Device &device)
 {
+	const std::string label = printable(device.name) + " (" + printable(device.path()) + ")";
 	DiskReport report = image.disk(device);
-	std::string label = printable(device.name) + " (" + printable(device.path()) + ")";
-	switch (report.state) {
-	case DiskState::kWaiting:
-	case DiskState::kChanged: {
+	if (report.state == DiskState::kMissing) {
+		refuse("%s: %s (DISK_MISSING); discard it by its path where it lies", label.c_str(), report.sentence.c_str());
+		return false;
+	}
+	if (report.state != DiskState::kNoSidecar && device.number("fence_ram_only") == 0) {
 		vkckpt_error error{};
-		if (vkckpt_disk_discard(device.path().c_str(), &error) < 0) {
+		const int result = vkckpt_disk_forget(device.path().c_str(), device.source, &error);
+		if (result == 1) {
+			printf("%s: forgotten that this image suspended it; it boots as after a power failure\n", label.c_str());
+			return true;
+		}
+		// A vkernel that this image was thawed to, or a later one; but one that is being suspended just now may need the image.
+		if (result < 0 && (error.reason != VKCKPT_R_DISK_IN_USE || report.sidecar.epoch <= device.number("fence_epoch"))) {
 			refuse("%s", sentence_of(device.path(), error).c_str());
 			return false;
 		}
-		printf("%s: forgotten that this image suspended it; it boots as after a power failure\n", label.c_str());
-		return true;
+		report = image.disk(device);
 	}
-	case DiskState::kInUse:
-	case DiskState::kIdle:
-	case DiskState::kOther:
-	case DiskState::kNoSidecar:
-		printf("%s: %s; left as it is\n", label.c_str(), report.sentence.c_str());
-		return true;
-	case DiskState::kMissing:
-		refuse("%s: %s (DISK_MISSING); discard it by its path where it lies", label.c_str(), report.sentence.c_str());
-		return false;
-	case DiskState::kUnreadable:
-		refuse("%s", report.sentence.c_str());
-		return false;
-	}
-	return false;
+	printf("%s: %s; left as it is\n", label.c_str(), report.sentence.c_str());
+	return true;
 }
 
 static bool remove_one(const std::string &file, const char *what)
@@ -149,7 +144,7 @@ static int discard_image(const char *path, const Arguments &arguments)
 		}
 	fflush(stdout);
 	if (!all)
-		return refuse("%s: kept, because not every disk could be released (DISK_MISSING)", printable(path).c_str());
+		return refuse("%s: kept, because not every disk could be released", printable(path).c_str());
 	const char *reason = disks ? "no disk waits for it any more" : "it has no writable disk, so nothing waited for it";
 	if (!remove_file) {
 		printf("%s: %s; the file may be removed\n", printable(path).c_str(), reason);

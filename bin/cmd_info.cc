@@ -22,6 +22,8 @@ std::string disk_state_word(DiskState state)
 {
 	switch (state) {
 	case DiskState::kWaiting: return "waiting";
+	case DiskState::kByContent: return "by-content";
+	case DiskState::kRamOnly: return "ram-only";
 	case DiskState::kChanged: return "changed";
 	case DiskState::kInUse: return "in-use";
 	case DiskState::kIdle: return "idle";

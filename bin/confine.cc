@@ -118,7 +118,7 @@ constexpr Masked kMasked[] = {
 struct Equal { uint16_t number; unsigned index; uint32_t value; };
 constexpr Equal kEqual[] = {
 	{ SYS_ioctl, 1, TCGETS }, { SYS_ioctl, 1, TIOCGWINSZ }, { SYS_fcntl, 1, F_GETFL }, { SYS_fcntl, 1, F_GETFD },
-	{ SYS_fcntl, 1, F_DUPFD_CLOEXEC },
+	{ SYS_fcntl, 1, F_DUPFD_CLOEXEC }, { SYS_fcntl, 1, F_OFD_GETLK },	// whether a disk is in use
 };
 constexpr Equal kEqualForFiles[] = { { SYS_fcntl, 1, F_OFD_SETLK }, { SYS_kill, 1, 0 } };
 

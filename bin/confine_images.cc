@@ -117,6 +117,8 @@ Confinement confine_to_images(const std::vector<std::string> &images, const vkck
 			image = parent;
 		}
 	readable.insert(readable.end(), sidecars.begin(), sidecars.end());
+	if (!sidecars.empty())
+		readable.push_back("/proc/sys/kernel/random/boot_id");		// whether a disk is the file that it was
 	for (const std::string &sidecar : sidecars)
 		if (disks == Disks::kRelease && is_regular(sidecar))
 			folders.push_back({ folder_of(sidecar), Writing::kFiles });

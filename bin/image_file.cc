@@ -70,7 +70,7 @@ std::vector<Device> ImageFile::devices() const
 	std::vector<Device> out;
 	each_record<vkckpt_f_device>(image_, VKCKPT_REC_DEVICE, [&](size_t i, const vkckpt_f_device &head, const char *, size_t) {
 		out.push_back({field(head.device_class), field(head.name), head.version, head.policy, (head.flags & 1) != 0,
-		    settings_of(vkckpt_image_device(image_, i))});
+		    settings_of(vkckpt_image_device(image_, i)), vkckpt_image_device(image_, i)});
 	});
 	return out;
 }
@@ -127,20 +127,47 @@ std::string Device::string(const char *key) const
 	return "";
 }
 
+uint64_t Device::number(const char *key) const
+{
+	for (const Setting &setting : settings)
+		if (setting.key == key && setting.type == VKCKPT_VALUE_U64)
+			return setting.number;
+	return 0;
+}
+
 std::string Device::path() const
 {
 	const std::string frozen = string("fence_frozen");
 	return frozen.empty() ? string("path") : frozen;
 }
 
-// On the host of the checkpoint the disk must be the same file, unchanged; elsewhere at least of the same size.
-static bool looks_changed(const struct stat &facts, const vkckpt_f_sidecar &then)
+// What a refusal of the library's rule means for the image.
+static void explain(const std::string &path, const vkckpt_error &error, DiskReport *report)
 {
-	if (static_cast<uint64_t>(facts.st_size) != then.size_bytes && S_ISREG(facts.st_mode))
-		return true;
-	bool same_file = facts.st_dev == then.device && facts.st_ino == then.inode;
-	uint64_t ctime_ns = static_cast<uint64_t>(facts.st_ctim.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(facts.st_ctim.tv_nsec);
-	return same_file && S_ISREG(facts.st_mode) && ctime_ns != then.ctime_ns;
+	const std::string holder = "a vkernel (pid " + std::to_string(report->sidecar.holder_pid) + ")";
+	const bool running = report->sidecar.state == VKCKPT_DISK_RUNNING, suspended = report->sidecar.state == VKCKPT_DISK_SUSPENDED;
+	switch (error.reason) {
+	case VKCKPT_R_DISK_MISSING:
+		report->state = DiskState::kNoSidecar;
+		report->sentence = "has no sidecar " + printable(path) + VKCKPT_SIDECAR_SUFFIX + ": nothing says that it is still as it was";
+		return;
+	case VKCKPT_R_DISK_IN_USE:
+		report->state = DiskState::kInUse;
+		report->sentence = holder + " has it in use";
+		return;
+	case VKCKPT_R_DISK_SUSPENDED:
+	case VKCKPT_R_DISK_SUPERSEDED:
+		report->state = suspended ? DiskState::kOther : running ? DiskState::kInUse : DiskState::kIdle;
+		report->sentence = suspended ? "is suspended by another image (" + printable(field(report->sidecar.image_path)) + ")" :
+		    running ? holder + " has run on it since: this image is spent" : "was used or discarded since: this image is spent";
+		return;
+	case VKCKPT_R_DISK_CHANGED:
+		report->state = DiskState::kChanged;
+		report->sentence = "was changed since the checkpoint (DISK_CHANGED): the thaw will be refused";
+		return;
+	}
+	report->state = DiskState::kUnreadable;
+	report->sentence = sentence_of(path, error);
 }
 
 DiskReport ImageFile::disk(const Device &device) const
@@ -158,30 +185,21 @@ DiskReport ImageFile::disk(const Device &device) const
 		return report;
 	}
 	vkckpt_error error{};
-	int result = vkckpt_disk_inspect(path.c_str(), &report.sidecar, &error);
+	const int result = vkckpt_disk_fits(path.c_str(), device.source, &report.sidecar, &error);
 	if (result < 0) {
-		report.state = result == -ENOENT ? DiskState::kNoSidecar : DiskState::kUnreadable;
-		report.sentence = result == -ENOENT ? "has no sidecar " + printable(path) + VKCKPT_SIDECAR_SUFFIX +
-		    ": nothing says that it is still as it was" : sentence_of(path, error);
-		return report;
-	}
-	if (report.sidecar.state == VKCKPT_DISK_RUNNING) {
-		report.state = DiskState::kInUse;
-		report.sentence = "a vkernel (pid " + std::to_string(report.sidecar.holder_pid) +
-		    ") has run on it since: this image is spent";
-	} else if (report.sidecar.state != VKCKPT_DISK_SUSPENDED) {
-		report.state = DiskState::kIdle;
-		report.sentence = "was used or discarded since: this image is spent";
-	} else if (!same(report.sidecar.image_id, header().image_id)) {
-		report.state = DiskState::kOther;
-		report.sentence = "is suspended by another image (" + printable(field(report.sidecar.image_path)) + ")";
-	} else if (looks_changed(facts, report.sidecar)) {
-		report.state = DiskState::kChanged;
-		report.sentence = "was changed since the checkpoint (DISK_CHANGED): the thaw will be refused";
+		explain(path, error, &report);
+	} else if (device.number("fence_ram_only") != 0) {
+		report.state = DiskState::kRamOnly;
+		report.sentence = "is not part of this image (--ram-only): it can be thawed when you have put the disk back as it was then";
+	} else if (result == 1) {
+		report.state = DiskState::kByContent;
+		report.sentence = "was moved, copied or touched since: it can be thawed if its content is still that of the image's digest";
 	} else {
 		report.state = DiskState::kWaiting;
-		report.sentence = device.string("fence_frozen").empty() ? "is suspended by this image: it can be thawed" :
-		    "a copy was frozen with this image, " + printable(path) + ": it can be thawed, and will run on that copy";
+		report.sentence = !device.string("fence_frozen").empty() ? "a copy was frozen with this image, " + printable(path) +
+		    ": it can be thawed, and will run on that copy" : report.sidecar.state == VKCKPT_DISK_SUSPENDED ?
+		    "is suspended by this image: it can be thawed" :
+		    "a vkernel died on it as it changed hands, and nobody has run on it since: it can be thawed";
 	}
 	return report;
 }

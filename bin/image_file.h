@@ -21,8 +21,10 @@ struct Device {
 	uint32_t version, policy;
 	bool fenced;		// a writable disk
 	std::vector<Setting> settings;
+	const vkckpt_source *source;	// the same, as the library takes it; valid as long as the image is open
 	std::string path() const;	// of the file that a thaw uses (a frozen copy, if there is one), "" unknown
 	std::string string(const char *key) const;
+	uint64_t number(const char *key) const;
 };
 struct Vmspace {
 	vkckpt_f_vmspace facts;
@@ -32,8 +34,10 @@ struct Vmspace {
 // What a disk's sidecar says about the image at hand.
 enum class DiskState {
 	kWaiting,	// suspended by this image: it can be thawed
+	kByContent,	// likewise, if its content is what the image's digest says
+	kRamOnly,	// the image has nothing of it, and does not ask
 	kChanged,	// suspended by this image, but the disk is no longer what it was
-	kInUse,		// a vkernel runs on it
+	kInUse,		// a vkernel runs on it, or ran on it after the image
 	kIdle,		// nobody needs it suspended
 	kOther,		// suspended by another image
 	kMissing,	// no such file
@@ -42,7 +46,7 @@ enum class DiskState {
 struct DiskReport {
 	DiskState state;
 	std::string sentence;
-	vkckpt_f_sidecar sidecar;
+	vkckpt_f_sidecar sidecar;	// zeros if there is none
 };
 
 // The library's sentence; it begins with the file's name even where the library has only seen a descriptor.

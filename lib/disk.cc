@@ -104,6 +104,8 @@ Status read_fence(const struct vkckpt_source *source, Fence *out)
 	return success();
 }
 
+Status changed(const char *path) { return fail(ESTALE, VKCKPT_R_DISK_CHANGED, "thaw: disk", path); }
+
 Status check_digest(const struct vkckpt_disk *disk, uint64_t size, const struct vkckpt_digest &then)
 {
 	Arena arena;
@@ -111,7 +113,7 @@ Status check_digest(const struct vkckpt_disk *disk, uint64_t size, const struct 
 	struct vkckpt_digest now;
 	Status s = disk_digest(disk->disk_fd, size, static_cast<uint8_t *>(arena.take(kDiskBuffer, 4096)), disk->path, &now);
 	arena.release();
-	return !s.ok() || digest_equal(now, then) ? s : fail(ESTALE, VKCKPT_R_DISK_CHANGED, "thaw: disk", disk->path);
+	return !s.ok() || digest_equal(now, then) ? s : changed(disk->path);
 }
 
 // An image of a block device may be of before their sizes were looked at: 0.
@@ -120,20 +122,53 @@ bool other_size(const struct vkckpt_f_sidecar &now, const struct vkckpt_f_sideca
 	return then.size_bytes != 0 && now.size_bytes != then.size_bytes;
 }
 
+enum class Look { same, by_content, differs };
+
 // The same file, untouched, is the disk. Another file, one whose ctime differs, and any block device is known by its content if the image has
 // a digest of it. Without one a file that came from another host or boot is taken for a copy that was brought here: of that only the size can be told.
+Look compare(const struct vkckpt_f_sidecar &now, const struct vkckpt_f_sidecar &then, bool digested, bool block_device)
+{
+	bool same_boot = !memcmp(now.boot_id, then.boot_id, sizeof now.boot_id);
+	bool same_file = now.inode == then.inode && (!same_boot || now.device == then.device);
+	if (other_size(now, then))
+		return Look::differs;
+	if (digested && (block_device || !same_file || now.ctime_ns != then.ctime_ns))
+		return Look::by_content;
+	return (same_boot && !same_file) || (same_file && now.ctime_ns != then.ctime_ns) ? Look::differs : Look::same;
+}
+
 Status check_proof(const struct vkckpt_disk *disk, const struct vkckpt_f_sidecar &then, const struct vkckpt_digest *digest)
 {
 	struct vkckpt_f_sidecar now;
 	memset(&now, 0, sizeof now);
 	VK_TRY(sidecar_take_proof(disk->disk_fd, disk->path, now));
-	bool same_boot = !memcmp(now.boot_id, then.boot_id, sizeof now.boot_id);
-	bool same_file = now.inode == then.inode && (!same_boot || now.device == then.device);
-	bool untouched = same_file && now.ctime_ns == then.ctime_ns && !is_block_device(disk->disk_fd);
-	if (!other_size(now, then) && digest && !untouched)
-		return check_digest(disk, then.size_bytes, *digest);
-	if (other_size(now, then) || (same_boot && !same_file) || (same_file && now.ctime_ns != then.ctime_ns))
-		return fail(ESTALE, VKCKPT_R_DISK_CHANGED, "thaw: disk", disk->path);
+	Look look = compare(now, then, digest != nullptr, is_block_device(disk->disk_fd));
+	return look == Look::by_content ? check_digest(disk, then.size_bytes, *digest) : look == Look::differs ? changed(disk->path) : success();
+}
+
+// What the disk is to be held against: nothing, what its sidecar recorded, what the image did.
+enum class Proof { none, sidecar, image };
+
+// The rule: may this image go on from a disk with this sidecar, if the disk itself is as it was?
+Status judge(const struct vkckpt_f_sidecar &now, const Fence &fence, const char *path, Proof *proof)
+{
+	*proof = Proof::none;
+	if (!uuid_equal(now.disk_id, *fence.disk_id))
+		return changed(path);
+	bool suspended = now.state == VKCKPT_DISK_SUSPENDED, of_image = uuid_equal(now.image_id, *fence.image_id);
+	if (suspended && !of_image)
+		return fail(EBUSY, now.epoch > fence.epoch ? VKCKPT_R_DISK_SUPERSEDED : VKCKPT_R_DISK_SUSPENDED, "thaw: disk", path);
+	if (fence.ram_only)	// the user put the disk back himself
+		return success();
+	*proof = Proof::sidecar;
+	if (suspended && now.epoch == fence.epoch)
+		return success();
+	*proof = Proof::image;
+	bool running = now.state == VKCKPT_DISK_RUNNING;
+	bool taken = running && of_image && now.epoch == fence.epoch + 1;
+	// The vkernel died between the commit of its image and that of the sidecar: nobody has run since if the disk is untouched.
+	if (!taken && (!running || now.epoch + 1 != fence.epoch))
+		return fail(ESTALE, VKCKPT_R_DISK_SUPERSEDED, "thaw: disk", path);
 	return success();
 }
 
@@ -144,7 +179,7 @@ Status check_put_back(const struct vkckpt_disk *disk, const Fence &fence)
 	memset(&now, 0, sizeof now);
 	VK_TRY(sidecar_take_proof(disk->disk_fd, disk->path, now));
 	if (other_size(now, fence.proof))
-		return fail(ESTALE, VKCKPT_R_DISK_CHANGED, "thaw: disk", disk->path);
+		return changed(disk->path);
 	return fence.digest ? check_digest(disk, fence.proof.size_bytes, *fence.digest) : success();
 }
 
@@ -161,22 +196,14 @@ void take_for_suspended(struct vkckpt_disk *disk, const Fence &fence)
 Status check_fence(struct vkckpt_disk *disk, const Fence &fence)
 {
 	struct vkckpt_f_sidecar &now = disk->now;
-	if (!uuid_equal(now.disk_id, *fence.disk_id))
-		return fail(ESTALE, VKCKPT_R_DISK_CHANGED, "thaw: disk", disk->path);
-	bool suspended = now.state == VKCKPT_DISK_SUSPENDED, of_image = uuid_equal(now.image_id, *fence.image_id);
-	if (suspended && !of_image)
-		return fail(EBUSY, now.epoch > fence.epoch ? VKCKPT_R_DISK_SUPERSEDED : VKCKPT_R_DISK_SUSPENDED, "thaw: disk",
-		    disk->path);
-	if (fence.ram_only)
+	Proof proof;
+	VK_TRY(judge(now, fence, disk->path, &proof));
+	if (proof == Proof::none)
 		return check_put_back(disk, fence);
-	if (suspended && now.epoch == fence.epoch)
+	if (proof == Proof::sidecar)
 		return check_proof(disk, now, fence.digest);
-	bool running = now.state == VKCKPT_DISK_RUNNING;
-	bool taken = running && of_image && now.epoch == fence.epoch + 1;
-	// The vkernel died between the commit of its image and that of the sidecar: nobody has run since if the disk is untouched.
-	if (!taken && (!running || now.epoch + 1 != fence.epoch))
-		return fail(ESTALE, VKCKPT_R_DISK_SUPERSEDED, "thaw: disk", disk->path);
 	VK_TRY(check_proof(disk, fence.proof, fence.digest));
+	bool taken = now.epoch > fence.epoch;
 	now.epoch = fence.epoch;
 	now.image_id = *fence.image_id;
 	now.state = taken ? VKCKPT_DISK_RUNNING : VKCKPT_DISK_SUSPENDED;
@@ -215,17 +242,29 @@ Status lend(struct vkckpt_disk *disk, const char *path, const struct vkckpt_sour
 	return disk->now.state == VKCKPT_DISK_RUNNING && !fence.ram_only ? fail(ESTALE, VKCKPT_R_DISK_SUPERSEDED, "thaw: disk", disk->path) : s;
 }
 
-Status discard(const char *path)
+// source: only what this image waits for; *done is whether it did. null: whatever there is.
+Status discard(const char *path, const struct vkckpt_source *source = nullptr, bool *done = nullptr)
 {
 	struct vkckpt_disk disk;
 	memset(&disk, 0, sizeof disk);
 	if (!path || !*path || text_length(path) > VKCKPT_MAX_PATH - 32)
 		return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "disk: discard", "path");
 	sidecar_disk_path(path, -1, disk.path, sizeof disk.path);
+	Fence fence;
+	if (source)
+		VK_TRY(read_fence(source, &fence));
 	SidecarFile file;
 	Status s = sidecar_lock(disk.path, Missing::refuse, &file);
-	if (!s.ok() && !(file.damaged && file.fd >= 0))
+	if (!s.ok() && (source || !(file.damaged && file.fd >= 0))) {
+		disk.sidecar_fd = file.fd;
+		unlock(&disk);
 		return s;
+	}
+	Proof proof = Proof::sidecar;
+	if (source && (!judge(file.content, fence, disk.path, &proof).ok() || proof == Proof::none)) {
+		sys_close(file.fd);
+		return success();
+	}
 	struct vkckpt_f_sidecar next = file.content;
 	s = success();
 	if (file.damaged) {	// the way out of a damaged one, too: begin anew, so that no old image fits
@@ -241,11 +280,14 @@ Status discard(const char *path)
 		next.holder_pid = 0;
 		s = sidecar_store(&disk, next);
 	}
+	if (done)
+		*done = s.ok();
 	unlock(&disk);
 	return s;
 }
 
-Status inspect(const char *path, struct vkckpt_f_sidecar *out)
+// held: whether anybody holds its lock; null: not asked.
+Status inspect(const char *path, struct vkckpt_f_sidecar *out, bool *held = nullptr)
 {
 	char disk_path[VKCKPT_MAX_PATH + 1], side[VKCKPT_MAX_PATH + 32];
 	sidecar_disk_path(path, -1, disk_path, sizeof disk_path);
@@ -254,12 +296,61 @@ Status inspect(const char *path, struct vkckpt_f_sidecar *out)
 	if (fd < 0)
 		return fail_host((int)-fd, "disk: sidecar", side);
 	long got = pread_all((int)fd, out, sizeof *out, 0);
+	struct flock lock;
+	memset(&lock, 0, sizeof lock);
+	lock.l_type = F_WRLCK;
+	if (held)
+		*held = sys_fcntl((int)fd, F_OFD_GETLK, (long)&lock) >= 0 && lock.l_type != F_UNLCK;
 	sys_close((int)fd);
 	if (got < 0)
 		return fail_host((int)-got, "disk: sidecar", side);
 	if (got != (long)sizeof *out || !sidecar_valid(*out))
 		return fail(EBADMSG, VKCKPT_R_SIDECAR_DAMAGED, "disk: sidecar", side);
 	return success();
+}
+
+// The facts of a disk that is not opened: whoever asks may not read it.
+Status look_at(const char *path, const struct vkckpt_f_sidecar &then, bool digested, bool *by_content)
+{
+	long fd = sys_open(path, O_PATH);
+	struct stat st;
+	long r = fd < 0 ? fd : sys_fstat((int)fd, &st);
+	if (fd >= 0)
+		sys_close((int)fd);
+	if (r < 0)
+		return fail((int)-r, VKCKPT_R_DISK_MISSING, "thaw: disk", path);
+	*by_content = digested;
+	if (!S_ISREG(st.st_mode))	// a device's size is known to who opens it
+		return success();
+	struct vkckpt_f_sidecar now;
+	memset(&now, 0, sizeof now);
+	sidecar_take_facts(st, now);
+	Look look = compare(now, then, digested, false);
+	*by_content = look == Look::by_content;
+	return look == Look::differs ? changed(path) : success();
+}
+
+bool names_block_device(const char *path)
+{
+	struct stat st;
+	return sys_stat(path, &st) == 0 && S_ISBLK(st.st_mode);
+}
+
+Status fits(const char *path, const struct vkckpt_source *source, struct vkckpt_f_sidecar *now, bool *by_content)
+{
+	memset(now, 0, sizeof *now);
+	Fence fence;
+	VK_TRY(read_fence(source, &fence));
+	bool held = false;
+	if (Status s = inspect(path, now, &held); s.code == ENOENT)
+		return fence.ram_only || (*by_content = fence.digest && names_block_device(path)) ? success() : fail(ENOENT, VKCKPT_R_DISK_MISSING, "thaw: disk", path);
+	else
+		VK_TRY(s);
+	if (held)
+		return fail(EBUSY, VKCKPT_R_DISK_IN_USE, "thaw: disk", path, now->holder_pid);
+	Proof proof;
+	VK_TRY(judge(*now, fence, path, &proof));
+	return proof == Proof::none ? success() : look_at(path, proof == Proof::sidecar ? *now : fence.proof, fence.digest != nullptr, by_content);
 }
 
 }  // namespace
@@ -318,4 +409,18 @@ VK_EXPORT int vkckpt_disk_discard(const char *path, struct vkckpt_error *err) { 
 VK_EXPORT int vkckpt_disk_inspect(const char *path, struct vkckpt_f_sidecar *out, struct vkckpt_error *err)
 {
 	return report(inspect(path, out), err);
+}
+
+VK_EXPORT int vkckpt_disk_fits(const char *path, const struct vkckpt_source *source, struct vkckpt_f_sidecar *now, struct vkckpt_error *err)
+{
+	bool by_content = false;
+	int result = report(fits(path, source, now, &by_content), err);
+	return result < 0 ? result : by_content;
+}
+
+VK_EXPORT int vkckpt_disk_forget(const char *path, const struct vkckpt_source *source, struct vkckpt_error *err)
+{
+	bool done = false;
+	int result = report(discard(path, source, &done), err);
+	return result < 0 ? result : done;
 }

@@ -194,15 +194,21 @@ Status sidecar_take_proof(int disk_fd, const char *name, struct vkckpt_f_sidecar
 	struct stat st;
 	if (long r = sys_fstat(disk_fd, &st); r < 0)
 		return fail_host((int)-r, "disk: fstat", name);
-	s.device = (uint64_t)st.st_dev;
-	s.inode = (uint64_t)st.st_ino;
+	sidecar_take_facts(st, s);
 	long size = disk_size(disk_fd);
 	if (size < 0)
 		return fail_host((int)-size, "disk: size", name);
 	s.size_bytes = (uint64_t)size;
+	return success();
+}
+
+void sidecar_take_facts(const struct stat &st, struct vkckpt_f_sidecar &s)
+{
+	s.device = (uint64_t)st.st_dev;
+	s.inode = (uint64_t)st.st_ino;
+	s.size_bytes = (uint64_t)st.st_size;
 	s.ctime_ns = (uint64_t)st.st_ctim.tv_sec * 1'000'000'000 + (uint64_t)st.st_ctim.tv_nsec;
 	host_boot_id(s.boot_id);
-	return success();
 }
 
 }  // namespace vk

@@ -2,6 +2,8 @@
 #ifndef VKCKPT_LIB_SIDECAR_H
 #define VKCKPT_LIB_SIDECAR_H
 
+#include <sys/stat.h>
+
 #include <vkckpt/disk.h>
 
 #include "lib/replace.h"
@@ -40,6 +42,7 @@ long disk_size(int fd);
 
 // What the disk looks like now: device, inode, size, ctime, and the host's boot.
 Status sidecar_take_proof(int disk_fd, const char *name, struct vkckpt_f_sidecar &);
+void sidecar_take_facts(const struct stat &, struct vkckpt_f_sidecar &);	// the same of a disk that is not synced
 
 // disk.cc: for a clone. Opens the disk that the source names, sees to it that it is still as the image left it, and holds it so, shared with
 // other clones, until it is given back. Nothing is written.

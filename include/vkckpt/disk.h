@@ -81,6 +81,19 @@ void vkckpt_disk_release(struct vkckpt_disk *disk);
  * 0, or -errno: EBUSY DISK_IN_USE, ENOENT there is no sidecar, or the host's. Safety: MT-Safe; Blocks (fsync). Since 0.1.
  */
 int vkckpt_disk_discard(const char *path, struct vkckpt_error *err);
+/*
+ * Whether an image could be thawed on a disk as it is now: what vkckpt_disk_thaw would say, by the same rule, with nothing locked, opened for
+ * reading or changed. source: of the disk's device in the image (vkckpt_image_device). *now: the sidecar, zeros if there is none.
+ * 0: yes; 1: yes if the disk's content is that of the image's digest, which only reading it tells; -errno as vkckpt_disk_thaw.
+ * Safety: MT-Safe. Since 0.2.
+ */
+int vkckpt_disk_fits(const char *path, const struct vkckpt_source *source, struct vkckpt_f_sidecar *now, struct vkckpt_error *err);
+/*
+ * vkckpt_disk_discard, but only if the disk waits for the very image that source is of, decided under the lock. That is also so when the vkernel
+ * or its thaw died before it could say so. 1: it waited, and is idle now; 0: it did not, nothing was changed; -errno: those of
+ * vkckpt_disk_discard, EBADMSG the sidecar or the source is damaged. Safety: MT-Safe; Blocks (fsync). Since 0.2.
+ */
+int vkckpt_disk_forget(const char *path, const struct vkckpt_source *source, struct vkckpt_error *err);
 /* Reads the sidecar of a disk without locking it. 0, or -errno: ENOENT there is none, EBADMSG it is damaged. Safety: MT-Safe. Since 0.1. */
 int vkckpt_disk_inspect(const char *path, struct vkckpt_f_sidecar *out, struct vkckpt_error *err);
 

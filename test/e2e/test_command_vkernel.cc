@@ -297,6 +297,12 @@ TEST_CASE("vkckpt checkpoint: a writable disk refuses it, and RAM alone is refus
 	CHECK(ran.status == 0);
 	CHECK(child->running());
 	CHECK(host.vkckpt({"verify", host.image()}).status == 0);
+	CHECK(has(host.vkckpt({"info", host.image()}).out, "has it in use"));
+	child = nullptr;
+	CHECK(has(host.vkckpt({"info", host.image()}).out, "it can be thawed when you have put the disk back"));
+	ran = host.vkckpt({"discard", host.image()});
+	CHECK(ran.status == 0);
+	CHECK(has(ran.out, "left as it is"));
 }
 
 TEST_CASE("vkckpt discard IMAGE: the disk boots again, and the image is spent", "[command][vkernel]")

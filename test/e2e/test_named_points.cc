@@ -50,6 +50,16 @@ Child settle_clone(CrashStage &s, bool boot_first)
 	return settle(s, boot_first);
 }
 
+// What `info' says of the disk is what a thaw would do.
+void info_agrees(CrashStage &s)
+{
+	const std::string info = s.command({"info", "--json", s.image})->end().out;
+	REQUIRE(has(info, "\"disk_state\""));
+	const Outcome thaw = s.thaw({"--dry-run"})->end();
+	INFO(info.substr(info.find("\"disk_state\"")) << thaw.err);
+	CHECK(has(info, "it can be thawed") == (thaw.status == 0));
+}
+
 const std::vector<Operation> kOperations = {
 	{ "suspend", [](CrashStage &, Child &) {}, [](CrashStage &, Child &vk) {
 		vk->signal(VKCKPT_SIGCKPT);
@@ -105,12 +115,37 @@ TEST_CASE("killed at every named point: one side goes on, with its disk, and no 
 					const Outcome whole = s.command({"verify", "-q", s.image})->end();
 					INFO(whole.err);
 					CHECK(whole.status == 0);
+					info_agrees(s);
 				}
 				vk = op.settled(s, turn++ % 2);
 			}
 	}
 	printf("figure: crash-killed %u\n", killed);
 	CHECK(killed > 130);
+}
+
+TEST_CASE("an image whose vkernel died before it could say so on its disk can be thawed, info says so, and discard ends that", "[crash]")
+{
+	CrashStage s;
+	Child vk = s.boot();
+	REQUIRE(s.goes_on(*vk));
+	s.arm("sidecar.exchange", 1, crash::kKill);
+	vk->signal(VKCKPT_SIGCKPT);
+	REQUIRE(vk->end().status == 128 + SIGKILL);
+	s.look();
+	REQUIRE(fs::exists(s.image));
+	info_agrees(s);
+	CHECK(has(s.command({"info", s.image})->end().out, "nobody has run on it since: it can be thawed"));
+	const Outcome discarded = s.command({"discard", s.image})->end();
+	INFO(discarded.out << discarded.err);
+	CHECK(discarded.status == 0);
+	CHECK(has(discarded.out, "forgotten that this image suspended it"));
+	info_agrees(s);
+	const Outcome thaw = s.thaw()->end();
+	CHECK(thaw.status == 1);
+	CHECK(has(thaw.err, "(DISK_SUPERSEDED)"));
+	vk = s.boot();
+	CHECK(s.goes_on(*vk));
 }
 
 TEST_CASE("stopped at a point where a disk changes hands, while others try: at most one runs", "[crash]")

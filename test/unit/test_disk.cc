@@ -3,6 +3,8 @@
 #include <atomic>
 #include <sys/wait.h>
 
+#include <vkckpt/image.h>
+
 #include "lib/digest.h"
 #include "test/unit/fixture.h"
 
@@ -455,6 +457,95 @@ TEST_CASE("when the vkernel dies between the two renames the disk boots, or thaw
 		close(fd);
 		CHECK(v.thaw(v.image) == -ESTALE);
 		CHECK(reason(v.err) == "DISK_CHANGED");
+	}
+}
+
+namespace {
+
+// What is said of disk0 of an image, by the rule and by discard.
+struct Asked {
+	vkckpt_image *image = nullptr;
+	vkckpt_error err = {};
+	vkckpt_f_sidecar now = {};
+	std::string disk;
+	Asked(const std::string &path, const std::string &of) : disk(of) { REQUIRE(vkckpt_image_open(path.c_str(), &image, &err) == 0); }
+	~Asked() { vkckpt_image_close(image); }
+	int fits() { return vkckpt_disk_fits(disk.c_str(), vkckpt_image_device(image, 0), &now, &err); }
+	int forget() { return vkckpt_disk_forget(disk.c_str(), vkckpt_image_device(image, 0), &err); }
+};
+
+}  // namespace
+
+TEST_CASE("whether a disk fits an image is asked without touching it, and forgotten for that image alone")
+{
+	Vkernel v;
+	const std::string disk = v.dir / "disk", side = disk + ".vkckpt";
+	REQUIRE(v.add_disk("disk0", disk) == 0);
+	const std::string running = slurp(side);
+	REQUIRE(v.arm() == 0);
+	REQUIRE(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT);
+	v.die();
+	const std::string suspended = slurp(side);
+	Asked asked(v.image, disk);
+	CHECK(asked.fits() == 0);
+	CHECK(asked.now.state == VKCKPT_DISK_SUSPENDED);
+	SECTION("it is suspended")
+	{
+		CHECK(asked.forget() == 1);
+		CHECK(asked.forget() == 0);
+	}
+	SECTION("its vkernel died before the sidecar was exchanged")
+	{
+		spill(side, running);
+		CHECK(asked.fits() == 0);
+		CHECK(asked.forget() == 1);
+		CHECK(v.thaw(v.image) == -ESTALE);
+		CHECK(reason(v.err) == "DISK_SUPERSEDED");
+	}
+	SECTION("it was booted and in use, then not")
+	{
+		{
+			spill(side, running);
+			Disk b(disk);
+			REQUIRE(b.boot(disk) == 0);
+			CHECK(asked.fits() == -EBUSY);
+			CHECK(reason(asked.err) == "DISK_IN_USE");
+			CHECK(asked.forget() == -EBUSY);
+		}
+		CHECK(asked.fits() == -ESTALE);
+		CHECK(reason(asked.err) == "DISK_SUPERSEDED");
+		const std::string was = slurp(side);
+		CHECK(asked.forget() == 0);
+		CHECK(slurp(side) == was);
+	}
+	SECTION("another image suspended it")
+	{
+		vkckpt_f_sidecar other = asked.now;
+		other.image_id.bytes[0] ^= 1;
+		other.digest = vk::digest_of(&other, offsetof(vkckpt_f_sidecar, digest));
+		spill(side, std::string(reinterpret_cast<char *>(&other), sizeof other));
+		CHECK(asked.fits() == -EBUSY);
+		CHECK(reason(asked.err) == "DISK_SUSPENDED");
+		CHECK(asked.forget() == 0);
+		CHECK(inspect(disk).state == VKCKPT_DISK_SUSPENDED);
+	}
+	SECTION("it was written to; forgotten all the same")
+	{
+		usleep(20000);
+		spill(disk, std::string(slurp(disk).size(), 'x'));
+		CHECK(asked.fits() == -ESTALE);
+		CHECK(reason(asked.err) == "DISK_CHANGED");
+		CHECK(asked.forget() == 1);
+	}
+	SECTION("the sidecar is missing or damaged")
+	{
+		spill(side, "damaged");
+		CHECK(asked.fits() == -EBADMSG);
+		CHECK(asked.forget() == -EBADMSG);
+		REQUIRE(unlink(side.c_str()) == 0);
+		CHECK(asked.fits() == -ENOENT);
+		CHECK(reason(asked.err) == "DISK_MISSING");
+		CHECK(asked.forget() == -ENOENT);
 	}
 }
 
