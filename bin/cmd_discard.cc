@@ -2,6 +2,7 @@
 #include "bin/image_file.h"
 #include "bin/keys.h"
 #include "bin/neighbours.h"
+#include "bin/new_file.h"
 #include "bin/rundir.h"
 #include "bin/text.h"
 
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace tool {
@@ -63,24 +65,25 @@ static int discard_disk(const char *path)
 static bool release_disk(const ImageFile &image, const Device &device)
 {
 	const std::string label = printable(device.name) + " (" + printable(device.path()) + ")";
-	DiskReport report = image.disk(device);
+	vkckpt_error error{};
+	struct stat facts;	// a disk that has gone elsewhere may have left its sidecar
+	const bool there = stat(device.path().c_str(), &facts) == 0;
+	const int result = there ? vkckpt_disk_forget(device.path().c_str(), device.source, &error) : -ENOENT;
+	if (result == 1) {
+		printf("%s: forgotten that this image suspended it; it boots as after a power failure\n", label.c_str());
+		return true;
+	}
+	const DiskReport report = image.disk(device);
 	if (report.state == DiskState::kMissing) {
 		refuse("%s: %s (DISK_MISSING); discard it by its path where it lies", label.c_str(), report.sentence.c_str());
 		return false;
 	}
-	if (report.state != DiskState::kNoSidecar && device.number("fence_ram_only") == 0) {
-		vkckpt_error error{};
-		const int result = vkckpt_disk_forget(device.path().c_str(), device.source, &error);
-		if (result == 1) {
-			printf("%s: forgotten that this image suspended it; it boots as after a power failure\n", label.c_str());
-			return true;
-		}
-		// A vkernel that this image was thawed to, or a later one; but one that is being suspended just now may need the image.
-		if (result < 0 && (error.reason != VKCKPT_R_DISK_IN_USE || report.sidecar.epoch <= device.number("fence_epoch"))) {
-			refuse("%s", sentence_of(device.path(), error).c_str());
-			return false;
-		}
-		report = image.disk(device);
+	// A vkernel that has it may have been thawed from this image; or is being suspended to it just now, and needs it.
+	const bool ran_since = error.reason == VKCKPT_R_DISK_IN_USE &&
+	    (report.sidecar.epoch > device.number("fence_epoch") || device.number("fence_ram_only") != 0);
+	if (result < 0 && report.state != DiskState::kNoSidecar && !ran_since) {
+		refuse("%s", sentence_of(device.path(), error).c_str());
+		return false;
 	}
 	printf("%s: %s; left as it is\n", label.c_str(), report.sentence.c_str());
 	return true;
@@ -120,6 +123,11 @@ static int discard_image(const char *path, const Arguments &arguments)
 	if (remove_file)
 		others = images_beside(path);
 	bool taken = keys.take(arguments, &problem);
+	// Nobody exchanges the file while its disks are asked: a vkernel that suspends itself to this name makes the same part file.
+	NewFile lock(path);
+	if (taken && remove_file && !lock.open(&problem, "an image is removed by who may change its folder, while nobody writes it"))
+		return refuse("%s", problem.c_str());
+	Fd file(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
 	if (taken) {
 		std::vector<Folder> folders;
 		if (remove_file)
@@ -150,8 +158,8 @@ static int discard_image(const char *path, const Arguments &arguments)
 		printf("%s: %s; the file may be removed\n", printable(path).c_str(), reason);
 		return finish_output(kYes);
 	}
-	if (unlink(path) != 0)
-		return refuse("%s: cannot be removed: %s (PERMISSION); %s", printable(path).c_str(), strerror(errno), reason);
+	if (!file || !lock.remove_instead(file.get(), &problem))
+		return refuse("%s; %s", problem.c_str(), reason);
 	printf("%s: %s; removed\n", printable(path).c_str(), reason);
 	return remove_belongings(signature_beside(path), copies) ? finish_output(kYes) : kNo;
 }

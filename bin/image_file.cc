@@ -170,6 +170,22 @@ static void explain(const std::string &path, const vkckpt_error &error, DiskRepo
 	report->sentence = sentence_of(path, error);
 }
 
+// A thaw of the image has gone so far. Whether its guest ran is known by the other disks: it did if none waits any more.
+static bool taken(const Device &device, const vkckpt_f_sidecar &now)
+{
+	return now.state == VKCKPT_DISK_RUNNING && now.epoch > device.number("fence_epoch");
+}
+
+bool ImageFile::one_waits() const
+{
+	for (const Device &device : devices()) {
+		vkckpt_f_sidecar now;
+		if (device.fenced && vkckpt_disk_fits(device.path().c_str(), device.source, &now, nullptr) >= 0 && !taken(device, now))
+			return true;
+	}
+	return false;
+}
+
 DiskReport ImageFile::disk(const Device &device) const
 {
 	DiskReport report{DiskState::kMissing, "", {}};
@@ -191,6 +207,9 @@ DiskReport ImageFile::disk(const Device &device) const
 	} else if (device.number("fence_ram_only") != 0) {
 		report.state = DiskState::kRamOnly;
 		report.sentence = "is not part of this image (--ram-only): it can be thawed when you have put the disk back as it was then";
+	} else if (taken(device, report.sidecar) && !one_waits()) {
+		error.reason = VKCKPT_R_DISK_SUPERSEDED;
+		explain(path, error, &report);
 	} else if (result == 1) {
 		report.state = DiskState::kByContent;
 		report.sentence = "was moved, copied or touched since: it can be thawed if its content is still that of the image's digest";

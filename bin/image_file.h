@@ -78,6 +78,7 @@ public:
 	bool chain(std::vector<vkckpt_ancestor> *out, std::string *problem) const;
 
 private:
+	bool one_waits() const;		// of its disks
 	vkckpt_image *image_ = nullptr;
 };
 

@@ -63,7 +63,7 @@ bool NewFile::remove_leftover()
 	return removed;
 }
 
-bool NewFile::open(std::string *problem)
+bool NewFile::open(std::string *problem, const char *remedy)
 {
 	struct stat facts;
 	if (path_.back() == '/' || (stat(path_.c_str(), &facts) == 0 && S_ISDIR(facts.st_mode))) {
@@ -77,7 +77,25 @@ bool NewFile::open(std::string *problem)
 		if (fd_ >= 0 || errno != EEXIST || !remove_leftover())
 			break;
 	}
-	*problem = printable(part_) + ": " + why(errno) + "; name another place for the new image";
+	*problem = printable(part_) + ": " + why(errno) + "; " + remedy;
+	return false;
+}
+
+// Whoever wants to give another file this name makes the part file first, which is ours.
+bool NewFile::remove_instead(int fd, std::string *problem)
+{
+	struct stat opened, named;
+	if (fstat(fd, &opened) != 0 || stat(path_.c_str(), &named) != 0) {
+		*problem = printable(path_) + ": cannot be removed: " + strerror(errno) + " (" + reason_of(errno) + ")";
+		return false;
+	}
+	if (opened.st_dev != named.st_dev || opened.st_ino != named.st_ino) {
+		*problem = printable(path_) + ": kept, because it is another file by now (IMAGE_IN_USE); look at it with `vkckpt info'";
+		return false;
+	}
+	if (unlink(path_.c_str()) == 0)
+		return true;
+	*problem = printable(path_) + ": cannot be removed: " + strerror(errno) + " (PERMISSION)";
 	return false;
 }
 

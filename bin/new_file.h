@@ -13,9 +13,11 @@ public:
 	NewFile &operator=(const NewFile &) = delete;
 	~NewFile();		// removed again unless it was kept
 	// Mode 0600, locked; one that a process left behind when it died is replaced. False: *problem is the sentence.
-	bool open(std::string *problem);
+	bool open(std::string *problem, const char *remedy = "name another place for the new image");
 	int fd() const { return fd_; }
 	const std::string &part() const { return part_; }
+	// For good: what has the name loses it, if it is still the file that fd is open on. False: *problem is the sentence.
+	bool remove_instead(int fd, std::string *problem);
 	// Synced, then renamed. replace: a file that has the name goes; else that is refused. False: *problem says what is there now.
 	bool keep(bool replace, std::string *problem);
 

@@ -261,7 +261,8 @@ Status discard(const char *path, const struct vkckpt_source *source = nullptr, b
 		return s;
 	}
 	Proof proof = Proof::sidecar;
-	if (source && (!judge(file.content, fence, disk.path, &proof).ok() || proof == Proof::none)) {
+	bool waits = !source || (judge(file.content, fence, disk.path, &proof).ok() && proof != Proof::none && file.content.epoch <= fence.epoch);
+	if (!waits) {
 		sys_close(file.fd);
 		return success();
 	}

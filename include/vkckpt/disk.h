@@ -84,6 +84,7 @@ int vkckpt_disk_discard(const char *path, struct vkckpt_error *err);
 /*
  * Whether an image could be thawed on a disk as it is now: what vkckpt_disk_thaw would say, by the same rule, with nothing locked, opened for
  * reading or changed. source: of the disk's device in the image (vkckpt_image_device). *now: the sidecar, zeros if there is none.
+ * now->state RUNNING in an epoch after the image's: a thaw of it took this disk and died; it can be done again if another of its disks waits.
  * 0: yes; 1: yes if the disk's content is that of the image's digest, which only reading it tells; -errno as vkckpt_disk_thaw.
  * Safety: MT-Safe. Since 0.2.
  */

@@ -285,3 +285,17 @@ TEST_CASE("vkckpt seal, unseal: another file is never replaced, the image itself
 	CHECK(d.vkckpt({"unseal", "-q", "--key", d / "op.key", d.image}).status == 0);
 	CHECK(read_all(d / "other.ckpt") == "another vkernel's");
 }
+
+TEST_CASE("vkckpt discard --remove: not while somebody writes an image of that name")
+{
+	Desk d;
+	const int part = open((d.image + ".part").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct flock all = {};
+	all.l_type = F_WRLCK;
+	REQUIRE(fcntl(part, F_OFD_SETLK, &all) == 0);
+	d.refused({"discard", "--remove", d.image}, {"w.ckpt.part", "(IMAGE_IN_USE)"});
+	CHECK(read_all(d.image) == d.good);
+	close(part);
+	CHECK(!has(d.vkckpt({"discard", "--remove", d.image}).err, "(IMAGE_IN_USE)"));
+	CHECK(!fs::exists(d.image + ".part"));
+}

@@ -148,6 +148,26 @@ TEST_CASE("an image whose vkernel died before it could say so on its disk can be
 	CHECK(s.goes_on(*vk));
 }
 
+TEST_CASE("an image that takes the name while the older one is discarded is not removed", "[crash]")
+{
+	CrashStage s;
+	Child vk = s.boot();
+	REQUIRE(s.goes_on(*vk));
+	be_suspended(s, vk);
+	s.arm("sidecar.lock", 1, crash::kStop);
+	Child discard = s.command({"discard", "--remove", s.image});
+	REQUIRE(await([&] { return s.reached(); }));
+	s.look();
+	write_file(s.image + ".other", "a newer image");
+	fs::rename(s.image + ".other", s.image);
+	discard->signal(SIGCONT);
+	const Outcome o = discard->end();
+	INFO(o.out << o.err);
+	CHECK(o.status == 1);
+	CHECK(has(o.err, "it is another file by now (IMAGE_IN_USE)"));
+	CHECK(contents(s.image) == "a newer image");
+}
+
 TEST_CASE("stopped at a point where a disk changes hands, while others try: at most one runs", "[crash]")
 {
 	CrashStage s;

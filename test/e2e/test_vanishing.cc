@@ -225,7 +225,7 @@ TEST_CASE("a block device is known by its content: copied whole, thawed after it
 	const Outcome spent = place.thawed({}, kept);
 	fs::remove(sidecar);
 	(void)!std::system(("echo other | dd of=" + device + " bs=512 seek=65 conv=sync,fsync 2>/dev/null").c_str());
-	const Outcome other = place.thawed();
+	const Outcome told = place.tool({"info", place.image()}), other = place.thawed();
 	(void)!std::system(("losetup -d " + device).c_str());
 	fs::remove(sidecar);
 	INFO(copied.err << second.err << spent.err << other.err);
@@ -235,6 +235,7 @@ TEST_CASE("a block device is known by its content: copied whole, thawed after it
 	CHECK(has(second.err, "(DISK_IN_USE)"));
 	CHECK(suspended);
 	CHECK((has(spent.err, "(DISK_SUPERSEDED)") || has(spent.err, "(DISK_SUSPENDED)")));
+	CHECK(has(told.out, "can be thawed if its content is still"));
 	CHECK(has(other.err, "(DISK_CHANGED)"));
 }
 

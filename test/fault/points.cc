@@ -192,7 +192,7 @@ const char *verb_of(long number, const long *a)
 	case SYS_fsync: return "sync";
 	case SYS_fstat: case SYS_stat: case SYS_lstat: return "stat";
 	case SYS_readlink: return "name";
-	case SYS_fcntl: return a[1] == F_OFD_SETLK ? "lock" : "flags";
+	case SYS_fcntl: return a[1] == F_OFD_SETLK || a[1] == F_OFD_GETLK ? "lock" : "flags";
 	case SYS_ioctl: return "reflink";
 	case SYS_rename: return "rename";
 	case SYS_renameat2: return a[4] & RENAME_EXCHANGE ? "exchange" : "move";
