@@ -199,7 +199,7 @@ static void vk_end(const struct vkckpt_error *err, const char *path)
 	if (vk_json)
 		printf("%s", err ? "]}\n" : "{\"thawable\": true, \"refusals\": []}\n");
 	else if (!err)
-		printf("thaw: %s can be thawed here\n", path);
+		printf("thaw: %s can be thawed here; what it holds of RAM was not read (vkckpt verify does that)\n", path);
 	exit(err != NULL);
 }
 
