@@ -37,8 +37,9 @@ Result<int> open_image_stream(const char *path, const char *where)
 	(void)sys_close(static_cast<int>(fd));		// read-only: there is nothing to lose
 	if (r < 0)
 		return fail_host(static_cast<int>(-r), where, path);
-	char subject[64];
-	Text(subject, sizeof subject).add(path, text_length(path, 30)).add(S_ISDIR(st.st_mode) ? ": a folder, not an image" : ": a named pipe; use its descriptor");
+	char subject[64];	// of a long path the end, which tells more than its beginning
+	const size_t length = text_length(path), cut = length > 26 ? length - 26 : 0;
+	Text(subject, sizeof subject).add(cut ? "..." : "").add(path + cut).add(S_ISDIR(st.st_mode) ? ": a folder, not an image" : ": a named pipe; use its descriptor");
 	return fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, where, subject);
 }
 

@@ -59,6 +59,15 @@ void Random::pause_us(uint64_t most) { usleep(useconds_t(below(most + 1))); }
 
 void pause_ms(int ms) { poll(nullptr, 0, ms); }
 
+bool hears_requests(pid_t pid)
+{
+	const std::string status = contents("/proc/" + std::to_string(pid) + "/status");
+	for (const char *field : {"SigCgt:\t", "SigBlk:\t"})
+		if (const size_t at = status.find(field); at != status.npos && std::stoull(status.substr(at + 8, 16), nullptr, 16) >> (VKCKPT_SIGCKPT - 1) & 1)
+			return true;
+	return false;
+}
+
 bool await(const std::function<bool()> &condition)
 {
 	for (int i = 0; i < 6000; i++) {

@@ -35,6 +35,8 @@ private:
 void pause_ms(int ms);
 // Looks every 10 ms, for a minute: generous, because only a failure waits that long.
 bool await(const std::function<bool()> &condition);
+// SIGCKPT does no more what a signal does by itself: minivk has begun. In the moments between fork and that it ends the process.
+bool hears_requests(pid_t);
 std::string contents(const std::string &path);
 void write_file(const std::string &path, const std::string &bytes);
 bool has(const std::string &text, const std::string &part);

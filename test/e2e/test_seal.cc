@@ -136,6 +136,7 @@ TEST_CASE("sealed and signed at random moments, a guest says what it says undist
 	unsigned suspends = 0;
 	for (; suspends < 5; suspends++) {
 		child->read_for(int(random.below(300)));
+		REQUIRE(await([&] { return hears_requests(child->pid()) || !child->running(); }));
 		child->signal(VKCKPT_SIGCKPT);
 		const Outcome o = child->end();
 		said += o.out;
