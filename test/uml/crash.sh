@@ -125,6 +125,7 @@ boot plain
 while :; do
 	n=$((n + 1))
 	rm -f "$work/one.vkckpt"
+	: >"$work/one.vkckpt.part"		# as a death leaves it, so that the steps are the same ones each time
 	arm_step kill $n
 	"$vkckpt" suspend one >"$work/out" 2>&1 || true
 	met_step
