@@ -124,8 +124,8 @@ int main(int argc, char **argv)
 		if (pid < 0 && errno != EINTR)
 			break;
 	}
-	/* what was killed at the end of the test may take a moment to go, and its helpers with it */
-	for (int i = 0; i < 100 && !stop_signal && descendants(0, 0); i++) {
+	/* what was killed at the end of the test may take a moment to go, and its helpers with it; a tap longer */
+	for (int i = 0; i < 300 && !stop_signal && descendants(0, 0); i++) {
 		usleep(100000);
 		reap();
 	}
