@@ -124,7 +124,8 @@ int main(int argc, char **argv)
 		if (pid < 0 && errno != EINTR)
 			break;
 	}
-	/* what was killed at the end of the test may take a moment to go, and its helpers with it; a tap longer */
+	/* what was killed at the end of the test may take a moment to go, and its helpers with it; a tap longer. The test's own time is over. */
+	alarm(0);
 	for (int i = 0; i < 300 && !stop_signal && descendants(0, 0); i++) {
 		usleep(100000);
 		reap();
