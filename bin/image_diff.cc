@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <map>
 
 namespace tool {
 namespace {
@@ -15,6 +16,8 @@ struct Frame {
 	uint64_t key;		// object and number
 	const vkckpt_f_chunk *chunk;
 	uint32_t owner;
+	uint32_t met_by;	// the last process whose tables led here
+	size_t met_count;	// so many from this one on were met by it, if not more
 };
 
 uint64_t key_of(uint64_t object, uint64_t number) { return object << 48 | number; }
@@ -33,8 +36,23 @@ void list_frames(Side &side)
 	for (uint64_t i = 0; i < count; i++)
 		for (unsigned f = 0; f < VKCKPT_CHUNK_FRAMES; f++)
 			if (chunk[i].mask >> f & 1)
-				side.frames.push_back({key_of(chunk[i].object, chunk[i].chunk * VKCKPT_CHUNK_FRAMES + f), &chunk[i], kNobody});
+				side.frames.push_back({key_of(chunk[i].object, chunk[i].chunk * VKCKPT_CHUNK_FRAMES + f), &chunk[i], kNobody, kNobody, 0});
 	std::sort(side.frames.begin(), side.frames.end(), [](const Frame &a, const Frame &b) { return a.key < b.key; });
+}
+
+// The first frame from i on that this process's tables have not led to. The way there is one step for whoever comes again: forged superpages,
+// 512 in a table, may each map all of RAM.
+size_t not_met(Side &side, size_t i)
+{
+	size_t end = i;
+	while (end < side.frames.size() && side.frames[end].met_by == side.owner)
+		end += side.frames[end].met_count;
+	while (i < end) {
+		const size_t next = i + side.frames[i].met_count;
+		side.frames[i].met_count = end - i;
+		i = next;
+	}
+	return end;
 }
 
 void take_run(void *arg, const vkckpt_image_run *run)
@@ -42,25 +60,29 @@ void take_run(void *arg, const vkckpt_image_run *run)
 	Side &side = *static_cast<Side *>(arg);
 	const uint64_t first = key_of(run->segment, run->frame), end = first + run->frame_count;
 	auto at = std::lower_bound(side.frames.begin(), side.frames.end(), first, [](const Frame &f, uint64_t key) { return f.key < key; });
-	for (; at != side.frames.end() && at->key < end; ++at)
-		at->owner = at->owner == kNobody || at->owner == side.owner ? side.owner : kSeveral;
+	for (size_t i = not_met(side, static_cast<size_t>(at - side.frames.begin())); i < side.frames.size() && side.frames[i].key < end; i = not_met(side, i)) {
+		Frame &f = side.frames[i];
+		f.owner = f.owner == kNobody || f.owner == side.owner ? side.owner : kSeveral;
+		f.met_by = side.owner;
+		f.met_count = 1;
+	}
 }
 
-uint32_t process_number(ImageDiff *out, const vkckpt_f_vmspace &facts)
+using Numbers = std::map<std::pair<int64_t, std::string>, uint32_t>;
+
+uint32_t process_number(Numbers &numbers, ImageDiff *out, const vkckpt_f_vmspace &facts)
 {
-	const std::string name = field(facts.name);
-	for (size_t i = 0; i < out->processes.size(); i++)
-		if (out->processes[i].pid == facts.pid && out->processes[i].name == name)
-			return static_cast<uint32_t>(i);
-	out->processes.push_back({facts.pid, name, false, false, {}});
-	return static_cast<uint32_t>(out->processes.size() - 1);
+	const auto [at, is_new] = numbers.insert({{facts.pid, field(facts.name)}, static_cast<uint32_t>(out->processes.size())});
+	if (is_new)
+		out->processes.push_back({facts.pid, at->first.second, false, false, {}});
+	return at->second;
 }
 
-bool find_owners(Side &side, ImageDiff *out, bool second, std::string *problem)
+bool find_owners(Side &side, Numbers &numbers, ImageDiff *out, bool second, std::string *problem)
 {
 	const std::vector<Vmspace> spaces = side.image->vmspaces();
 	for (size_t i = 0; i < spaces.size(); i++) {
-		const uint32_t number = process_number(out, spaces[i].facts);
+		const uint32_t number = process_number(numbers, out, spaces[i].facts);
 		(second ? out->processes[number].in_second : out->processes[number].in_first) = true;
 		side.owner = kFirstProcess + number;
 		vkckpt_error error{};
@@ -159,9 +181,10 @@ private:
 bool diff_images(const ImageFile &first, const ImageFile &second, ImageDiff *out, std::string *problem)
 {
 	Side a{&first, {}}, b{&second, {}};
+	Numbers numbers;
 	list_frames(a);
 	list_frames(b);
-	return find_owners(a, out, false, problem) && find_owners(b, out, true, problem) && Comparison(a, b, out).run(problem);
+	return find_owners(a, numbers, out, false, problem) && find_owners(b, numbers, out, true, problem) && Comparison(a, b, out).run(problem);
 }
 
 }  // namespace tool

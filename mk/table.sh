@@ -69,7 +69,12 @@ for t in unit fault vmspace e2e; do
 	deps=$B/lib/libvkckpt.a
 	[ $t = fault ] && deps="$sodium_lib $B/faulty/libvkckpt.a"
 	[ $t = vmspace ] && deps=$B/vkernel-hooks/linux/libvmspace.a
-	[ $t = unit ] && deps="$sodium_lib $deps"
+	if [ $t = unit ]; then					# test/unit/image_diff.cc: forged images, which no vkernel writes
+		for o in image_diff image_file image_summary text; do
+			deps="$B/command/bin/$o.o $deps"
+		done
+		deps="$sodium_lib $deps"
+	fi
 	[ $t = e2e ] && deps="$B/command/bin/confine.o $B/test/fault/points.o $deps"
 	wrap=
 	[ $t != unit ] || wrap='-Wl,--wrap=_ZN2vk12sys_clock_nsEi'	# test/unit/test_clock.cc steps the wall clock
