@@ -51,10 +51,10 @@ int convert(const Arguments &arguments, const vkckpt_crypto *from, const vkckpt_
 		return refuse("%s", sentence_of(failed_writing(error) ? out : in, error).c_str());
 	if (!file.keep(exists, &problem))
 		return refuse("%s", problem.c_str());
-	if (!arguments.quiet)
+	if (!arguments.quiet) {
 		printf("%s: %s\n", printable(out).c_str(), done);
-	if (std::string signature = signature_beside(out); !signature.empty() && !arguments.quiet)
-		warn_line("%s: is the signature of what was there before; sign the image anew (vkckpt sign)", printable(signature).c_str());
+		tell_stale_signature(out);
+	}
 	return finish_output(kYes);
 }
 

@@ -1,6 +1,7 @@
 // suspend and checkpoint: the same request, but for what the vkernel does after the commit.
 #include "bin/command.h"
 #include "bin/find.h"
+#include "bin/neighbours.h"
 #include "bin/request.h"
 #include "bin/text.h"
 
@@ -16,9 +17,14 @@
 
 namespace tool {
 
+static std::string image_of(const Entry &entry, const Outcome &outcome)
+{
+	return outcome.image.empty() ? entry.image() : outcome.image;
+}
+
 static std::string place_of(const Entry &entry, const Outcome &outcome)
 {
-	std::string image = outcome.image.empty() ? entry.image() : outcome.image;
+	const std::string image = image_of(entry, outcome);
 	if (image.empty())
 		return "the descriptor it was started with";
 	struct stat facts;
@@ -38,6 +44,8 @@ static int tell_success(const Entry &entry, const Order &order, const Outcome &o
 	    place_of(entry, outcome).c_str(), human_duration(outcome.elapsed_ns).c_str(), late, suspend ? "" : "; it runs on");
 	if (!outcome.parts.empty())
 		printf("  %s\n", outcome.parts.c_str());
+	if (const std::string image = image_of(entry, outcome); !image.empty())
+		tell_stale_signature(image);
 	return finish_output(kYes);
 }
 

@@ -1,5 +1,6 @@
 // See neighbours.h.
 #include "bin/neighbours.h"
+#include "bin/command.h"
 #include "bin/text.h"
 
 #include "vkernel-hooks/sodium/sodium.h"
@@ -32,6 +33,12 @@ std::string signature_beside(const std::string &image)
 {
 	std::string signature = image + ".sig";
 	return begins_with(signature, VKCKPT_SODIUM_SIGNATURE_MAGIC) ? signature : "";
+}
+
+void tell_stale_signature(const std::string &image)
+{
+	if (const std::string signature = signature_beside(image); !signature.empty())
+		warn_line("%s: is the signature of what was there before; sign the image anew (vkckpt sign)", printable(signature).c_str());
 }
 
 std::vector<std::string> images_beside(const std::string &image)

@@ -13,6 +13,8 @@ namespace tool {
 bool begins_with(const std::string &path, const char *magic);
 // IMAGE.sig, if that is a signature; else "".
 std::string signature_beside(const std::string &image);
+// Of an image that took the place of another one: the signature is still the other's.
+void tell_stale_signature(const std::string &image);
 // The other images in the folder of this one, links to itself left out. Before the process confines itself.
 std::vector<std::string> images_beside(const std::string &image);
 // One of these that is built on the image; "": none, as far as they can be opened. Of full ones only the header is read, of incremental ones

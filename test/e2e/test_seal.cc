@@ -400,6 +400,22 @@ TEST_CASE("a required signature is that of every byte, or the image is refused",
 	CHECK(has(said + o.out, "ended"));
 }
 
+TEST_CASE("an image that takes the place of a signed one: the signature beside it is said to be the old one's", "[seal]")
+{
+	Place place;
+	REQUIRE(place.tool({"keygen", "-q", "--sign", place / "by"}).status == 0);
+	Child child = place.sh("echo ready; thawed; echo again; thawed");
+	REQUIRE(child->expect("ready"));
+	CHECK(place.tool({"suspend", "vk"}).err.empty());
+	REQUIRE(place.tool({"sign", "-q", "--key", place / "by.key", place.image()}).status == 0);
+	child = place.thaw({"--require-signature", place / "by.pub"});
+	REQUIRE(child->expect("again"));
+	const Outcome o = place.tool({"suspend", "vk"});
+	CHECK(o.status == 0);
+	CHECK(has(o.err, place.image() + ".sig: is the signature of what was there before; sign the image anew"));
+	CHECK(has(place.thawed({"--require-signature", place / "by.pub"}).err, "(SIGNATURE_WRONG)"));
+}
+
 TEST_CASE("a damaged image is not signed, and signing leaves nothing behind", "[seal]")
 {
 	Place place;
