@@ -143,9 +143,8 @@ void run(unsigned cpu, Thread &t)
 	t.system_ns += host_monotonic_ns() - end;
 }
 
-void idle(unsigned cpu, bool soon)
+void idle(unsigned cpu, uint32_t ticket, bool soon)
 {
-	uint32_t ticket = host_idle_ticket(cpu);
 	host_set_idle(cpu, true);
 	uint64_t timeout = soon ? 1'000'000 : 0;
 	if (uint64_t timer = next_timer_ns(); timer && !soon) {
@@ -160,8 +159,8 @@ void idle(unsigned cpu, bool soon)
 	host_set_idle(cpu, false);
 }
 
-// One turn under the lock; a checkpoint that is being prepared keeps it short.
-void turn(unsigned cpu, bool checkpoint_pending)
+// One turn under the lock; a checkpoint that is being prepared keeps it short. ticket: of before the safe point.
+void turn(unsigned cpu, uint32_t ticket, bool checkpoint_pending)
 {
 	take_news();
 	run_timers();
@@ -169,7 +168,7 @@ void turn(unsigned cpu, bool checkpoint_pending)
 		return;
 	Thread *t = current(cpu);
 	if (!t) {
-		idle(cpu, checkpoint_pending);
+		idle(cpu, ticket, checkpoint_pending);
 		return;
 	}
 	if (prepare(*t)) {
@@ -189,13 +188,15 @@ bool vcpu_was_suspended() { return suspended; }
 void vcpu_loop(unsigned cpu)
 {
 	for (;;) {
+		// First, or a request that comes behind the safe point would find nobody asleep and would not be heard in the sleep that follows.
+		const uint32_t ticket = host_idle_ticket(cpu);
 		int verdict = ckpt_safe_point(cpu);
 		KernelLock lock;
 		if (verdict == VKCKPT_EXIT)
 			suspended = true;
 		if (suspended || kernel().halted)
 			break;
-		turn(cpu, verdict == VKCKPT_PENDING);
+		turn(cpu, ticket, verdict == VKCKPT_PENDING);
 	}
 	host_kick_all();
 }

@@ -314,6 +314,25 @@ TEST_CASE("a storm of SIGCKPT", "[host]")
 	}
 }
 
+// Each vCPU goes to sleep behind its safe point again and again: a request that comes in between must not wait for the end of that sleep.
+TEST_CASE("one SIGCKPT upon the other while eight vCPUs have nothing to do: all come to every safe point", "[host]")
+{
+	Place place;
+	Random random;
+	INFO(random.repeat());
+	Child child = place.sh("echo ready; while :; do sleep 0.02; done", {"-n", "8", "--quiesce-timeout", "3", "--image", place / "missing/vk.ckpt"});
+	REQUIRE(child->expect("ready"));
+	for (int i = 0; i < 6000 && !has(child->err(), "(QUIESCE_TIMEOUT)"); i++) {
+		child->signal(VKCKPT_SIGCKPT);
+		random.pause_us(2000);
+		if (i % 16 == 0)
+			child->read_for(1);
+	}
+	CHECK(!has(child->err(), "(QUIESCE_TIMEOUT)"));
+	CHECK(has(child->err(), "(NOT_FOUND)"));
+	CHECK(child->running());
+}
+
 TEST_CASE("SIGSTOP and SIGCONT during a suspend delay it and no more", "[host]")
 {
 	Slow slow;

@@ -59,7 +59,7 @@ const char kNoDisk[] = "only root with loop devices and ext4 can take a file sys
 
 // 8 MiB that do not compress, and word every 50 ms that they are whole.
 const char kWhole[] = "head -c 8000000 /dev/urandom >/tmp/r; s=$(sha256sum </tmp/r); echo ready; "
-    "while :; do [ \"$s\" = \"$(sha256sum </tmp/r)\" ] && echo whole; sleep 0.05; done";
+    "while :; do if [ \"$s\" = \"$(sha256sum </tmp/r)\" ]; then echo whole; else echo BROKEN; fi; sleep 0.05; done";
 
 bool goes_on(Process &child)
 {

@@ -33,19 +33,21 @@ pids="$pids $client"
 acked() {	# SERVICE: how many writes it has acknowledged
 	sed -n "s/^DONE.*$1 \([0-9]*\).*/\1/p" "$work/client.log" | tail -n 1
 }
-loaded() {	# until each service has acknowledged fifty writes more than $redis and $postgres; the fewest that there ever were in $fewest
+# Until each service has acknowledged fifty writes more than $redis and $postgres, and every connection some of them: one that meets the next suspend
+# before it has sent again what the last one lost waits twice as long each time. The fewest that there ever were in $fewest.
+loaded() {
 	i=0
-	until [ $(($(acked redis) - redis)) -ge 50 ] && [ $(($(acked postgres) - postgres)) -ge 50 ]; do
+	until [ $(($(acked redis) - redis)) -ge 50 ] && [ $(($(acked postgres) - postgres)) -ge 50 ] && [ $(($(acked rounds) - rounds)) -ge 2 ]; do
 		i=$((i + 1))
 		[ $i -lt 900 ] || { echo "the client is not served any more"; tail -n 3 "$work/client.log"; tail "$work/net.log"; exit 1; }
-		kill -0 $client || { cat "$work/client.log"; exit 1; }
+		kill -0 $client || { tail -n 3 "$work/client.log"; exit 1; }
 		sleep 0.1
 	done
 	for count in $(($(acked redis) - redis)) $(($(acked postgres) - postgres)); do
 		[ "${fewest:-$count}" -lt "$count" ] || fewest=$count
 	done
 }
-redis=0 postgres=0 fewest=
+redis=0 postgres=0 rounds=0 fewest=
 loaded
 n=0
 while [ $n -lt "$cycles" ]; do
@@ -57,7 +59,7 @@ while [ $n -lt "$cycles" ]; do
 		tap vk$((n / 3 % 2))
 		over="thaw.vec0=transport=tap,ifname=vk$((n / 3 % 2)),mac=02:00:00:00:99:02"
 	fi
-	redis=$(acked redis) postgres=$(acked postgres)
+	redis=$(acked redis) postgres=$(acked postgres) rounds=$(acked rounds)
 	# shellcheck disable=SC2086
 	uml_thaw net $over
 	uml_until_armed net

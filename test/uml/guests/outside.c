@@ -1,8 +1,8 @@
 /*
  * On the host, outside the guest: outside ADDRESS STOPFILE. A load of writes on Redis and PostgreSQL, both spoken by hand: kConnections to each, all made
  * at the start and kept to the end, over each a row of writes after the other, kDepth of them under way at a time. A write counts when it is
- * acknowledged. In the end each connection asks for what it has written: all of it must be there, and nothing else. Prints "DONE redis N postgres N"
- * as it goes.
+ * acknowledged. In the end each connection asks for what it has written: all of it must be there, and nothing else. Prints "DONE redis N postgres N
+ * rounds N" as it goes; a round is over when every connection has had answers since the one before.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -30,6 +30,7 @@ struct worker {
 	int service, number;
 	pthread_t thread;
 	_Atomic long acknowledged;
+	long of_round;		/* acknowledged when the round began */
 };
 
 static struct in_addr address;
@@ -214,9 +215,23 @@ static void look_at_all(int service, long acknowledged)
 	}
 }
 
+static int round_is_over(void)
+{
+	for (int i = 0; i < kServices * kConnections; i++) {
+		const struct worker *w = &workers[i / kConnections][i % kConnections];
+		if (w->acknowledged == w->of_round)
+			return 0;
+	}
+	for (int i = 0; i < kServices * kConnections; i++) {
+		struct worker *w = &workers[i / kConnections][i % kConnections];
+		w->of_round = w->acknowledged;
+	}
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
-	long sum[kServices];
+	long sum[kServices], rounds = 0;
 	struct stat st;
 	if (argc != 3 || !inet_aton(argv[1], &address))
 		return 2;
@@ -235,7 +250,8 @@ int main(int argc, char **argv)
 			for (int k = 0; k < kConnections; k++)
 				sum[i] += workers[i][k].acknowledged;
 		}
-		printf("DONE redis %ld postgres %ld\n", sum[0], sum[1]);
+		rounds += round_is_over();
+		printf("DONE redis %ld postgres %ld rounds %ld\n", sum[0], sum[1], rounds);
 		usleep(50000);
 	}
 	for (int i = 0; i < kServices; i++) {
