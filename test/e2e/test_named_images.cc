@@ -179,7 +179,7 @@ struct Commands {
 		plain = contents(image);
 		need(s.place.tool({"seal", "-q", "--seal-to", s.open_key(), image}).status == 0, "not sealed");
 		sealed = contents(image);
-		all = { { "seal", {"seal", "-q", "--seal-to", s.open_key(), image}, true, points::kSeal }, { "unseal", {"unseal", "-q", "--key", s.key(), image}, false, points::kUnseal },
+		all = { { "seal", {"seal", "--seal-to", s.open_key(), image}, true, points::kSeal }, { "unseal", {"unseal", "--key", s.key(), image}, false, points::kUnseal },
 		    { "sign", {"sign", "-q", "--key", s.place / "by.key", image}, false, points::kSign } };
 	}
 	void begin(const Command &c)
