@@ -77,6 +77,9 @@ kill -9 "$pid"; wait "$pid" || true
 mv "$work/host/data" "$work/host/moved"
 if timeout 60 "$linux" thaw="$image" >"$work/out" 2>&1 </dev/null; then echo "thawed without a file that a guest process has open"; exit 1; fi
 grep 'hostfs: cannot open .*/host/data.*(DEVICE_MISSING)' "$work/out"
+mkfifo "$work/host/data"		# nobody writes to it
+if timeout 60 "$linux" thaw="$image" >"$work/out" 2>&1 </dev/null; then echo "thawed with a pipe for a file that a guest process has open"; exit 1; fi
+grep 'hostfs: cannot open .*/host/data.*(DEVICE_MISSING)' "$work/out"
 mv "$work/host/moved" "$work/host/data"
 
 # --- other channels: a serial line at nothing, a console at a terminal of the host, the first one by the library's own key; and the line at a pts again

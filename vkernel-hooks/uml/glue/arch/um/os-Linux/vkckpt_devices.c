@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <kern_util.h>
 #include <os.h>
@@ -173,6 +174,19 @@ static int hostfs_save(void *device, struct vkckpt_sink *sink)
 	return 0;
 }
 
+/* What has become a pipe or a device meanwhile is not the file that it was, and must not keep the thaw waiting. */
+static int vk_open_again(const char *path, int flags)
+{
+	int fd = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || (fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) && fcntl(fd, F_SETFL, flags) == 0))
+		return fd;
+	close(fd);
+	errno = ESTALE;
+	return -1;
+}
+
 static int hostfs_open(void *arg, const char *name, const struct vkckpt_source *source, void **device, struct vkckpt_error *err)
 {
 	struct vk_open *o = vk_new(name, 0);
@@ -188,7 +202,7 @@ static int hostfs_open(void *arg, const char *name, const struct vkckpt_source *
 		if (!value)
 			continue;
 		flags = strtol(value, &path, 8) & ~(O_CREAT | O_EXCL | O_TRUNC | O_ASYNC);
-		o->file[o->files].fd = open(path + 1, flags | O_CLOEXEC);
+		o->file[o->files].fd = vk_open_again(path + 1, flags);
 		o->file[o->files].old = fd;
 		if (o->file[o->files].fd < 0) {
 			int code = errno;
