@@ -148,6 +148,7 @@ kill -9 "$pid"; wait "$pid" || true
 # --- no link leads to another file system
 if [ -w /dev/shm ] && [ "$(stat -c %d /dev/shm)" != "$(stat -c %d "$linux")" ]; then
 	elsewhere=$(mktemp -d /dev/shm/vkuml.XXXXXX)
+	: >"$elsewhere/$(basename "$binary").part"	# of somebody who died
 	uml_boot copy vkckpt="$elsewhere/copy.vkckpt" vkckpt.binary=keep ubd0r="$debian"
 	uml_until_armed copy
 	binary=$elsewhere/$(basename "$binary")

@@ -334,7 +334,7 @@ int vk_common(struct vkckpt_config *c)
 static int vk_keep_binary(void *unused)
 {
 	unsigned char id[20];
-	char self[UM_VK_PATH], part[UM_VK_PATH + 8];
+	char self[UM_VK_PATH], part[UM_VK_PATH + 24];
 	char *slash = strrchr(vk_image, '/');
 	int i, n, at, from, to;
 
@@ -352,7 +352,7 @@ static int vk_keep_binary(void *unused)
 	self[n] = 0;
 	if (link(self, vk_binary) == 0)
 		return 0;
-	snprintf(part, sizeof(part), "%s.part", vk_binary);
+	snprintf(part, sizeof(part), "%s.part%d", vk_binary, getpid());	/* nobody else's, and none that a death left is in the way */
 	from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	to = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
 	if (from >= 0 && to >= 0)
