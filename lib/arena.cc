@@ -23,7 +23,7 @@ size_t Arena::room(size_t bytes, size_t align)
 }
 
 // Huge pages where the host has them: a thaw waits for this. A page that is touched stays what it is.
-Status Arena::touch(uint8_t *at, size_t bytes)
+VK_NOT_ASAN Status Arena::touch(uint8_t *at, size_t bytes)
 {
 	(void)sys_madvise(at, bytes, MADV_HUGEPAGE);
 	long r = sys_populate(at, bytes);
@@ -71,6 +71,7 @@ void Arena::release()
 {
 	if (base_ == nullptr)
 		return;
+	asan_unpoison(base_, size_);	// what lies there next is not ours
 	VK_CHECK(sys_munmap(base_, size_) == 0);
 	base_ = nullptr;
 	size_ = used_ = 0;

@@ -14,6 +14,9 @@
 
 #ifdef VK_ASAN
 #include <sanitizer/asan_interface.h>
+#define VK_NOT_ASAN [[gnu::no_sanitize_address]]	// a function that touches memory that nobody has taken yet
+#else
+#define VK_NOT_ASAN
 #endif
 
 namespace vk {
