@@ -3,6 +3,7 @@
 #define VKCKPT_TEST_FAULTS_H
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -33,6 +34,15 @@ inline bool stop()
 {
 	state()->on = false;
 	return state()->failed_number >= 0;
+}
+// The end of a process that may have been killed: where a thread beside this one (lib/watch.h) has reached the call, this one waits for its signal.
+// No later call counts.
+inline void end_of_process()
+{
+	State *s = state();
+	if (s->on && s->at > 0 && s->result == 0 && __atomic_exchange_n(&s->calls, LONG_MAX / 2, __ATOMIC_SEQ_CST) >= s->at)
+		for (;;)
+			pause();
 }
 
 }  // namespace faults

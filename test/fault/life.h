@@ -74,8 +74,11 @@ inline std::vector<std::string> names_in(const std::string &folder)
 inline int status_of_child(const std::function<int()> &f)
 {
 	pid_t child = fork();
-	if (child == 0)
-		_exit(f());
+	if (child == 0) {
+		const int result = f();
+		faults::end_of_process();
+		_exit(result);
+	}
 	int status = 0;
 	if (child < 0 || waitpid(child, &status, 0) != child)
 		abort();

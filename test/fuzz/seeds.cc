@@ -109,14 +109,8 @@ Bytes image_with_tables(uint32_t format, bool absent)
 			entry[i] = absent && t == 3 ? (256 + 2048 * i) << 12 | flags : entry[i] & ~uint64_t{0x11};
 		entry[0] = (t < levels ? t + 1 : 9) << 12 | flags;
 	}
-	Bytes bytes = image_test::image_bytes(image_test::shape_of({ segment_bytes }), frames);
-	const std::vector<uint64_t> offsets = image_test::record_offsets(bytes);
-	const uint64_t head = sizeof(vkckpt_f_record);
-	image_test::at<vkckpt_f_identity>(bytes, image_test::offset_of_type(bytes, VKCKPT_REC_IDENTITY) + head).pagetable_format = format;
-	image_test::at<vkckpt_f_mapping>(bytes, image_test::offset_of_type(bytes, VKCKPT_REC_VMSPACE) + head + sizeof(vkckpt_f_vmspace)) =
-	    { 0, uint64_t{1} << (levels * 9 + 12), 0, uint64_t{1} << 12 | (format == VKCKPT_PT_DRAGONFLY ? flags : 0), 0, 7 };
-	image_test::reseal(bytes, offsets);
-	return bytes;
+	const uint64_t root = uint64_t{1} << 12 | (format == VKCKPT_PT_DRAGONFLY ? flags : 0);
+	return image_test::image_with_tables(segment_bytes, frames, format, uint64_t{1} << (levels * 9 + 12), root);
 }
 
 void make_tables(const std::string &folder)

@@ -17,13 +17,7 @@ uint64_t vpte(uint64_t frame, uint64_t flags) { return frame << 12 | flags; }
 // With one address space, whose top table is frame 1.
 Bytes image_of(const Frames &frames)
 {
-	Bytes bytes = image_bytes(shape_of({ kFrames * VKCKPT_FRAME }), frames);
-	const std::vector<uint64_t> offsets = record_offsets(bytes);
-	at<vkckpt_f_identity>(bytes, offset_of_type(bytes, VKCKPT_REC_IDENTITY) + sizeof(vkckpt_f_record)).pagetable_format = VKCKPT_PT_DRAGONFLY;
-	at<vkckpt_f_mapping>(bytes, offset_of_type(bytes, VKCKPT_REC_VMSPACE) + sizeof(vkckpt_f_record) + sizeof(vkckpt_f_vmspace)) =
-	    { 0, 1ull << 48, 0, vpte(1, kValid | kWrite), 0, 7 };
-	reseal(bytes, offsets);
-	return bytes;
+	return image_with_tables(kFrames * VKCKPT_FRAME, frames, VKCKPT_PT_DRAGONFLY, 1ull << 48, vpte(1, kValid | kWrite));
 }
 
 }  // namespace

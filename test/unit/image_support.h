@@ -324,5 +324,17 @@ inline void reseal(Bytes &image, const std::vector<uint64_t> &offsets)
 	std::memcpy(end, &trailer, sizeof trailer);
 }
 
+// An image of one segment whose address space is `space_bytes' at 0 and has its page tables, of this format, in the frames; root: as the vmspace has it.
+inline Bytes image_with_tables(uint64_t segment_bytes, const Frames &frames, uint32_t format, uint64_t space_bytes, uint64_t root)
+{
+	Bytes bytes = image_bytes(shape_of({ segment_bytes }), frames);
+	const std::vector<uint64_t> offsets = record_offsets(bytes);
+	const uint64_t head = sizeof(vkckpt_f_record);
+	at<vkckpt_f_identity>(bytes, offset_of_type(bytes, VKCKPT_REC_IDENTITY) + head).pagetable_format = format;
+	at<vkckpt_f_mapping>(bytes, offset_of_type(bytes, VKCKPT_REC_VMSPACE) + head + sizeof(vkckpt_f_vmspace)) = { 0, space_bytes, 0, root, 0, 7 };
+	reseal(bytes, offsets);
+	return bytes;
+}
+
 }  // namespace image_test
 #endif

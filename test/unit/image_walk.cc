@@ -25,16 +25,7 @@ struct Tables {
 		entry(4, 5) = vpte(9, kValid | kWrite);
 	}
 	uint64_t &entry(uint64_t table, unsigned i) { return reinterpret_cast<uint64_t *>(frames[{ 0, table }].data())[i]; }
-	Bytes image()
-	{
-		Bytes bytes = image_bytes(shape_of({ segment_bytes }), frames);
-		std::vector<uint64_t> offsets = record_offsets(bytes);
-		at<vkckpt_f_identity>(bytes, offset_of_type(bytes, VKCKPT_REC_IDENTITY) + sizeof(vkckpt_f_record)).pagetable_format = format;
-		at<vkckpt_f_mapping>(bytes, offset_of_type(bytes, VKCKPT_REC_VMSPACE) + sizeof(vkckpt_f_record) + sizeof(vkckpt_f_vmspace)) =
-		    { 0, 1ull << 48, 0, root, 0, 7 };
-		reseal(bytes, offsets);
-		return bytes;
-	}
+	Bytes image() { return image_with_tables(segment_bytes, frames, format, 1ull << 48, root); }
 };
 
 struct Seen {
