@@ -17,7 +17,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/vkckpt
 package=linux-source-6.1
 tarball=/usr/src/$package.tar.xz
 say() { echo "uml: $*"; }
-. $here/deps.sh
+. mk/need.sh
 
 # --- what goes in
 tested=$(cat $here/patches/TESTED)

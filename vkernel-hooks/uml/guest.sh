@@ -9,7 +9,7 @@ packages=systemd,systemd-sysv,dbus,udev,redis-server,postgresql,strace,iproute2,
 size=1600M
 
 say() { echo "uml-guest: $*"; }
-. vkernel-hooks/uml/deps.sh
+. mk/need.sh
 need debootstrap e2fsprogs mount iproute2
 
 suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")

@@ -1,4 +1,5 @@
-# Sourced. need PACKAGE...: installs the Debian packages that are missing; says what it does, and does nothing when all are there.
+# Sourced. need PACKAGE...: installs the Debian packages that are missing; says what it does (with the caller's say), and does nothing when all
+# are there.
 need() {
 	missing=
 	for p in "$@"; do
@@ -6,11 +7,11 @@ need() {
 	done
 	[ -z "$missing" ] && return 0
 	if [ "$(id -u)" != 0 ]; then
-		echo "uml: these packages are missing and only root can install them:$missing" >&2
-		echo "uml: run: sudo apt-get install$missing" >&2
+		say "these packages are missing and only root can install them:$missing" >&2
+		say "run: sudo apt-get install$missing" >&2
 		exit 1
 	fi
-	echo "uml: installing$missing"
+	say "installing$missing"
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get update -q >/dev/null
 	# shellcheck disable=SC2086
