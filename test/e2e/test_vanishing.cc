@@ -55,7 +55,28 @@ private:
 	bool made_ = false;
 };
 
+// A disk of the place's as a loop device; device is empty where none can be made.
+class LoopDevice {
+public:
+	explicit LoopDevice(Place &place)
+	{
+		const std::string name = place / "device";
+		if (std::system(("losetup --find --show " + place.make_disk() + " >" + name + " 2>/dev/null").c_str()) == 0)
+			device = contents(name).substr(0, contents(name).find('\n'));
+	}
+	~LoopDevice()
+	{
+		if (device.empty())
+			return;
+		(void)!std::system(("losetup -d " + device).c_str());
+		fs::remove(device + VKCKPT_SIDECAR_SUFFIX);
+	}
+	LoopDevice(const LoopDevice &) = delete;
+	std::string device;
+};
+
 const char kNoDisk[] = "only root with loop devices and ext4 can take a file system away";
+const char kNoLoop[] = "only root can make loop devices, where there are any";
 
 // 8 MiB that do not compress, and word every 50 ms that they are whole.
 const char kWhole[] = "head -c 8000000 /dev/urandom >/tmp/r; s=$(sha256sum </tmp/r); echo ready; "
@@ -180,13 +201,10 @@ TEST_CASE("the guest's disk vanishes: no suspend is claimed that the disk does n
 TEST_CASE("a block device is the guest's disk: suspended, thawed, and no clone is made of it", "[host][disk]")
 {
 	Place place;
-	if (getuid() != 0)
-		TEST_SKIP("only root can make loop devices");
-	const std::string file = place.make_disk(), name = place / "device";
-	if (std::system(("losetup --find --show " + file + " >" + name + " 2>/dev/null").c_str()) != 0)
-		TEST_SKIP("no loop device can be made here");
-	std::string device = contents(name);
-	device.pop_back();
+	const LoopDevice loop(place);
+	if (loop.device.empty())
+		TEST_SKIP(kNoLoop);
+	const std::string &device = loop.device;
 	Child child = place.sh("echo ready; thawed; echo again; thawed; echo more", {"-r", device});
 	CHECK(child->expect("ready"));
 	CHECK(suspend(*child) == "");
@@ -195,8 +213,6 @@ TEST_CASE("a block device is the guest's disk: suspended, thawed, and no clone i
 	const bool again = child->expect("again");
 	child->signal(SIGKILL);
 	(void)child->end();
-	(void)!std::system(("losetup -d " + device).c_str());
-	fs::remove(device + VKCKPT_SIDECAR_SUFFIX);
 	INFO(clone.err);
 	CHECK(clone.status == 1);
 	CHECK(has(clone.err, "(CLONE_DEVICE)"));
@@ -207,13 +223,10 @@ TEST_CASE("a block device is the guest's disk: suspended, thawed, and no clone i
 TEST_CASE("a block device is known by its content: copied whole, thawed after its sidecar went with the host, and refused when it was written to", "[host][disk]")
 {
 	Place place;
-	if (getuid() != 0)
-		TEST_SKIP("only root can make loop devices");
-	const std::string file = place.make_disk(), name = place / "device";
-	if (std::system(("losetup --find --show " + file + " >" + name + " 2>/dev/null").c_str()) != 0)
-		TEST_SKIP("no loop device can be made here");
-	std::string device = contents(name);
-	device.pop_back();
+	const LoopDevice loop(place);
+	if (loop.device.empty())
+		TEST_SKIP(kNoLoop);
+	const std::string &device = loop.device;
 	const std::string sidecar = device + VKCKPT_SIDECAR_SUFFIX, kept = place / "kept.ckpt";
 	Child child = place.sh("echo written | dd of=/dev/vkd0 bs=512 seek=64 conv=sync 2>/dev/null; sync; echo ready; thawed; echo again; thawed; echo more",
 	    {"-r", device, "--disk-digest"});
@@ -235,8 +248,6 @@ TEST_CASE("a block device is known by its content: copied whole, thawed after it
 	fs::remove(sidecar);
 	(void)!std::system(("echo other | dd of=" + device + " bs=512 seek=65 conv=sync,fsync 2>/dev/null").c_str());
 	const Outcome told = place.tool({"info", place.image()}), other = place.thawed();
-	(void)!std::system(("losetup -d " + device).c_str());
-	fs::remove(sidecar);
 	INFO(copied.err << second.err << spent.err << other.err);
 	CHECK(copied.status == 0);
 	CHECK(whole);

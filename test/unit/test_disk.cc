@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
+#include <functional>
 #include <sys/wait.h>
 
 #include <vkckpt/image.h>
@@ -577,72 +578,61 @@ TEST_CASE("discard and inspect of what is not there")
 	CHECK(reason(err) == "DISK_IN_USE");
 }
 
+// How many of eight processes win; once: 1 for who wins, 0 for who is told why not. `then': what the winner does when all have tried.
+static int winners_of_eight(const std::function<int()> &once, const std::function<void()> &then = {})
+{
+	std::atomic<int> *tried = static_cast<std::atomic<int> *>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	REQUIRE(tried != MAP_FAILED);
+	pid_t children[8];
+	for (pid_t &c : children) {
+		c = fork();
+		if (c != 0)
+			continue;
+		const int won = once();
+		++*tried;
+		while (*tried < 8)
+			usleep(100);
+		if (won == 1 && then)
+			then();
+		_exit(won);
+	}
+	int winners = 0;
+	for (pid_t c : children) {
+		int status;
+		REQUIRE(waitpid(c, &status, 0) == c);
+		REQUIRE(WIFEXITED(status));
+		REQUIRE(WEXITSTATUS(status) <= 1);
+		winners += WEXITSTATUS(status);
+	}
+	munmap(tried, 4096);
+	return winners;
+}
+
 TEST_CASE("eight processes race for one disk: one gets it")
 {
 	TempDir dir;
 	std::string path = dir / "disk";
 	spill(path, "d");
-	// How many have tried: nobody ends before all have.
-	std::atomic<int> *tried = static_cast<std::atomic<int> *>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-	for (int round = 0; round < 20; round++) {
-		*tried = 0;
-		pid_t children[8];
-		for (pid_t &c : children) {
-			c = fork();
-			if (c == 0) {
-				Disk d(path);
-				int r = d.boot(path);
-				++*tried;
-				while (*tried < 8)
-					usleep(100);
-				_exit(r == 0 ? 1 : r == -EBUSY ? 0 : 2);
-			}
-		}
-		int winners = 0;
-		for (pid_t c : children) {
-			int status;
-			waitpid(c, &status, 0);
-			REQUIRE(WIFEXITED(status));
-			REQUIRE(WEXITSTATUS(status) <= 1);
-			winners += WEXITSTATUS(status);
-		}
-		CHECK(winners == 1);
-	}
-	munmap(tried, 4096);
+	for (int round = 0; round < 20; round++)
+		CHECK(winners_of_eight([&] {
+			const int r = (new Disk(path))->boot(path);	// held until the process ends
+			return r == 0 ? 1 : r == -EBUSY ? 0 : 2;
+		}) == 1);
 }
 
 TEST_CASE("eight processes thaw one suspend at the same time: one gets it")
 {
 	Vkernel v;
 	std::string disk = v.dir / "disk";
-	std::atomic<int> *tried = static_cast<std::atomic<int> *>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	suspend(v, disk);
-	for (int round = 0; round < 5; round++) {
-		*tried = 0;
-		pid_t children[8];
-		for (pid_t &c : children) {
-			c = fork();
-			if (c != 0)
-				continue;
-			int r = v.thaw(v.image);
-			++*tried;
-			while (*tried < 8)
-				usleep(100);
-			if (r < 0)
-				_exit(v.err.reason == VKCKPT_R_DISK_IN_USE || v.err.reason == VKCKPT_R_DISK_SUPERSEDED ? 0 : 2);
-			_exit(v.request(VKCKPT_ACTION_EXIT) == VKCKPT_EXIT ? 1 : 3);	// for the next round
-		}
-		int winners = 0;
-		for (pid_t c : children) {
-			int status;
-			waitpid(c, &status, 0);
-			REQUIRE(WIFEXITED(status));
-			REQUIRE(WEXITSTATUS(status) <= 1);
-			winners += WEXITSTATUS(status);
-		}
-		CHECK(winners == 1);
-	}
-	munmap(tried, 4096);
+	for (int round = 0; round < 5; round++)
+		CHECK(winners_of_eight([&] {
+			if (v.thaw(v.image) == 0)
+				return 1;
+			return v.err.reason == VKCKPT_R_DISK_IN_USE || v.err.reason == VKCKPT_R_DISK_SUPERSEDED ? 0 : 2;
+		}, [&] {
+			if (v.request(VKCKPT_ACTION_EXIT) != VKCKPT_EXIT)	// for the next round
+				_exit(3);
+		}) == 1);
 }
