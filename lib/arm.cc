@@ -373,6 +373,7 @@ VK_EXPORT int vkckpt_arm(const struct vkckpt_config *config, struct vkckpt **out
 		return report(bad_config("config"), err);
 	if (armed_vkernel())
 		return report(fail(EEXIST, VKCKPT_R_BUSY, "arm", config->name ? config->name : ""), err);
+	const uint64_t ignored = ignore_write_signals();
 	Birth birth = {};
 	Status s = uuid_make(&birth.vkernel_id);
 	if (s.ok())
@@ -380,17 +381,22 @@ VK_EXPORT int vkckpt_arm(const struct vkckpt_config *config, struct vkckpt **out
 	struct vkckpt *ck = nullptr;
 	if (s.ok())
 		s = context_make(*config, birth, Prefault::yes, &ck);
-	if (!s.ok())
+	if (!s.ok()) {
+		heed_write_signals(ignored);
 		return report(s, err);
+	}
 	*out = ck;
+	ck->ignored_signals = ignored;
 	context_publish(*ck);
 	return 0;
 }
 
 VK_EXPORT void vkckpt_disarm(struct vkckpt *ck)
 {
+	const uint64_t ignored = ck->ignored_signals;
 	remove_handlers();
 	context_destroy(ck);
+	heed_write_signals(ignored);
 }
 
 VK_EXPORT struct vkckpt_uuid vkckpt_generation(const struct vkckpt *ck) { return ck->birth.generation; }

@@ -108,6 +108,7 @@ struct vkckpt {
 	vk::Birth birth;
 	bool image_fd_used;
 	bool thawed;				// its vCPUs may resume
+	uint64_t ignored_signals;		// by ignore_write_signals
 	vk::Fill *fill;				// a lazy thaw; also when it is complete
 	vk::Status not_lazy;			// a thaw was to be lazy and was not: why
 

@@ -18,6 +18,7 @@ namespace {
 Atomic<struct vkckpt *> armed;
 
 constexpr size_t kCancelled = sizeof(vkckpt::cancelled_id) / sizeof(vkckpt::cancelled_id[0]);
+constexpr int kOfWrites[] = { SIGXFSZ, SIGPIPE };
 constexpr uint64_t kCommands = signal_bit(VKCKPT_SIGCKPT) | signal_bit(VKCKPT_SIGCKPTEXIT);
 
 void obey(struct vkckpt &ck, int signal, const siginfo_t *info)
@@ -76,6 +77,25 @@ void remove_handlers()
 	sys_sigaction(VKCKPT_SIGCKPT, &none, nullptr);
 	sys_sigaction(VKCKPT_SIGCKPTEXIT, &none, nullptr);
 	armed.store(nullptr);
+}
+
+uint64_t ignore_write_signals()
+{
+	uint64_t ignored = 0;
+	SignalAction old, ignore;
+	ignore.handler = (void (*)(int, siginfo_t *, void *))(uintptr_t)1;	// SIG_IGN
+	for (int signal : kOfWrites)
+		if (sys_sigaction(signal, nullptr, &old) == 0 && old.handler == nullptr && sys_sigaction(signal, &ignore, nullptr) == 0)
+			ignored |= signal_bit(signal);
+	return ignored;
+}
+
+void heed_write_signals(uint64_t ignored)
+{
+	SignalAction none;
+	for (int signal : kOfWrites)
+		if (ignored & signal_bit(signal))
+			sys_sigaction(signal, &none, nullptr);
 }
 
 int latch_request(struct vkckpt &ck, uint64_t request)

@@ -18,6 +18,11 @@ void remove_handlers();
 // A thaw has written old contents over .data: the pointer is that of a process that is gone.
 void forget_armed_vkernel();
 
+// SIGXFSZ and SIGPIPE end a process whose write meets the limit on the size of its files, or a pipe that nobody reads. Ignored, the write fails and that
+// is told. Of the two those with their default action are, and returned for heed_write_signals.
+uint64_t ignore_write_signals();
+void heed_write_signals(uint64_t ignored);
+
 // SIGNAL. 0, -EBUSY: another request is being served.
 int latch_request(struct vkckpt &, uint64_t request);
 // The request that is being served has been cancelled.

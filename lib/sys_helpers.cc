@@ -2,6 +2,7 @@
 #include "lib/sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/syscall.h>
 
@@ -25,6 +26,13 @@ bool again(long result, int fd, short events, const Patience &patience = {})
 	return ready > 0;
 }
 
+// O_DIRECT takes whole blocks, and the limit on the size of files may cut a write within one: through the page cache the host says what is wrong.
+bool leave_direct(int fd)
+{
+	const long flags = sys_fcntl(fd, F_GETFL, 0);
+	return flags >= 0 && (flags & O_DIRECT) && sys_fcntl(fd, F_SETFL, flags & ~O_DIRECT) >= 0;
+}
+
 }  // namespace
 
 long write_all(int fd, const void *buffer, size_t bytes)
@@ -46,6 +54,8 @@ long writev_all(int fd, struct iovec *vec, int count, const Patience &patience)
 			continue;
 		if (done == -EAGAIN && patience.ended)
 			return -ECANCELED;
+		if (done == -EINVAL && leave_direct(fd))
+			continue;
 		if (done <= 0)
 			return done < 0 ? done : -EIO;	// 0 for a write of more than 0 bytes: no progress to be had
 		size_t left = static_cast<size_t>(done);

@@ -212,7 +212,13 @@ VK_EXPORT int vkckpt_thaw(const struct vkckpt_thaw_config *config, struct vkckpt
 	*out = nullptr;
 	if (!config)
 		return report(fail(EINVAL, VKCKPT_R_BAD_ARGUMENT, "thaw: config", "config"), err);
-	return thaw(config, out, err);
+	const uint64_t ignored = ignore_write_signals();
+	const int result = thaw(config, out, err);
+	if (*out)
+		(*out)->ignored_signals = ignored;
+	else
+		heed_write_signals(ignored);
+	return result;
 }
 
 VK_EXPORT int vkckpt_resume(struct vkckpt *ck, unsigned vcpu)

@@ -1,5 +1,6 @@
 // minivk: a small virtual kernel that runs static Linux programs, and can be suspended to a file and thawed from it.
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <pthread.h>
 
@@ -50,6 +51,7 @@ void run_vcpus()
 int main(int argc, char **argv)
 {
 	vkckpt_block_signals();
+	signal(SIGXFSZ, SIG_IGN);	// the limit on the size of files: told, also while RAM is made
 	Options options = parse_options(argc, argv);
 	check_files(options);
 	write_pidfile(options.dry_run ? nullptr : options.pidfile);

@@ -385,6 +385,13 @@ std::string Place::make_disk(uint64_t bytes, const std::string &name) const
 	return disk;
 }
 
+bool goes_on(Process &child)
+{
+	child.read_for(60);
+	const size_t seen = child.out().size();
+	return await([&] { child.read_for(20); return !child.running() || child.out().size() > seen + 12; }) && child.running();
+}
+
 std::string suspend(Process &process)
 {
 	process.signal(VKCKPT_SIGCKPT);

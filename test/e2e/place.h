@@ -139,6 +139,9 @@ private:
 	Scratch dir_;
 };
 
+// The guest, which writes all the time, writes on.
+bool goes_on(Process &);
+
 // Suspends by SIGCKPT and waits for the end: "" or what was wrong.
 std::string suspend(Process &);
 

@@ -82,13 +82,6 @@ const char kNoLoop[] = "only root can make loop devices, where there are any";
 const char kWhole[] = "head -c 8000000 /dev/urandom >/tmp/r; s=$(sha256sum </tmp/r); echo ready; "
     "while :; do if [ \"$s\" = \"$(sha256sum </tmp/r)\" ]; then echo whole; else echo BROKEN; fi; sleep 0.05; done";
 
-bool goes_on(Process &child)
-{
-	child.read_for(60);
-	const size_t seen = child.out().size();
-	return await([&] { child.read_for(20); return !child.running() || child.out().size() > seen + 12; }) && child.running();
-}
-
 }  // namespace
 
 TEST_CASE("the image's disk vanishes at any moment of a suspend: the vkernel runs on, or its image is whole when the disk is back", "[host]")

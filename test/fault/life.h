@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iostream>
 
 #include "test/fault/faults.h"
 #include "test/unit/fixture.h"
@@ -70,12 +71,18 @@ inline std::vector<std::string> names_in(const std::string &folder)
 	return names;
 }
 
-// In a child: what f returns, or 1000 and the signal.
+// In a child: what f returns, 255 for a check that fails there, or 1000 and the signal.
 inline int status_of_child(const std::function<int()> &f)
 {
+	std::cout.flush();
 	pid_t child = fork();
 	if (child == 0) {
-		const int result = f();
+		int result = 255;
+		try {
+			result = f();
+		} catch (...) {
+			std::cout.flush();
+		}
 		faults::end_of_process();
 		_exit(result);
 	}
