@@ -58,7 +58,7 @@ constexpr Point kPoints[] = {
 	{ 47, "image.exchange", kSuspend | kCheckpoint },
 	{ 48, "image.open", kThaw | kClone | kArm | kChain | kSealed | kSealedThaw | kFlatten | kSeal | kUnseal | kSign },
 	{ 49, "image.part.create", kSuspend | kCheckpoint | kChain | kSealed | kFlatten | kSeal | kUnseal },
-	{ 50, "image.part.flags", kSuspend | kCheckpoint | kChain | kSealed },
+	{ 50, "image.part.flags", kSuspend | kCheckpoint | kChain | kSealed | kFlatten },
 	{ 51, "image.part.lock", kSuspend | kCheckpoint | kChain | kSealed },
 	{ 52, "image.part.open", kSuspend | kCheckpoint | kChain | kSealed | kSeal | kUnseal },
 	{ 53, "image.part.stat", kSuspend | kCheckpoint | kThaw | kClone | kArm | kChain | kSealed | kSealedThaw },
