@@ -87,6 +87,8 @@ cooked
 size 25 81
 host sh $work/boot.sh \$(cat $work/con.name) $linux thaw=$work/con.vkckpt & echo \$! >$work/pid
 expect WINCH 25 81
+size 34 100
+expect WINCH 34 100
 raw
 send after\r
 expect heard after
