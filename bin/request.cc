@@ -310,7 +310,10 @@ bool serve(const Entry &entry, const Order &order, Outcome *out, std::string *pr
 	uint64_t id = random_id();
 	Follower follower(entry, target, order, id);
 	if (!target.send(VKCKPT_REQUEST(order.action, order.flags, id))) {
-		*problem = entry.label() + ": cannot send SIGCKPT: " + strerror(errno) + " (PERMISSION); it runs on";
+		const std::string why = errno == EAGAIN ?
+		    "as many signals wait as its user may have (LIMIT); raise that (ulimit -i), or kill -" + std::to_string(VKCKPT_SIGCKPT) :
+		    std::string(strerror(errno)) + " (PERMISSION)";
+		*problem = entry.label() + ": cannot send SIGCKPT: " + why + "; it runs on";
 		return false;
 	}
 	*out = follower.follow();

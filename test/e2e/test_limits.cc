@@ -1,6 +1,7 @@
 // The limits of a process (setrlimit(2)) under which a vkernel is suspended and thawed.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <sys/resource.h>
@@ -11,6 +12,21 @@
 
 using namespace vktest;
 namespace fs = std::filesystem;
+
+namespace {
+
+// Of a running process; as much as may be, if that is less. What it was.
+rlim_t set_limit(pid_t pid, __rlimit_resource resource, rlim_t most)
+{
+	rlimit limit = {};
+	REQUIRE(prlimit(pid, resource, nullptr, &limit) == 0);
+	const rlim_t before = limit.rlim_cur;
+	limit.rlim_cur = std::min(most, limit.rlim_max);
+	REQUIRE(prlimit(pid, resource, &limit, nullptr) == 0);
+	return before;
+}
+
+}  // namespace
 
 TEST_CASE("a host without memory for the thaw says so and the image is kept", "[host]")
 {
@@ -35,10 +51,7 @@ TEST_CASE("no descriptor is left: a suspend and a thaw say so, and work when the
 	// A guest that needs no new process, for which there would be no descriptor either.
 	Child child = place.sh("echo ready; while :; do echo tick; i=0; while [ $i -lt 500 ]; do i=$((i+1)); done; done", {"-r", place.make_disk()});
 	REQUIRE(child->expect("tick"));
-	rlimit before = {}, none = {};
-	REQUIRE(prlimit(child->pid(), RLIMIT_NOFILE, nullptr, &before) == 0);
-	none = {0, before.rlim_max};
-	REQUIRE(prlimit(child->pid(), RLIMIT_NOFILE, &none, nullptr) == 0);
+	const rlim_t before = set_limit(child->pid(), RLIMIT_NOFILE, 0);
 	const Outcome told = place.tool({"suspend", "vk"});
 	INFO(told.err);
 	CHECK(told.status == 1);
@@ -48,7 +61,7 @@ TEST_CASE("no descriptor is left: a suspend and a thaw say so, and work when the
 	CHECK(!fs::exists(place.image()));
 	CHECK(!fs::exists(place.image() + ".part"));
 	CHECK(goes_on(*child));
-	REQUIRE(prlimit(child->pid(), RLIMIT_NOFILE, &before, nullptr) == 0);
+	set_limit(child->pid(), RLIMIT_NOFILE, before);
 	REQUIRE(place.tool({"suspend", "vk"}).status == 0);
 	(void)child->end();
 	unsigned refused = 0;
@@ -83,8 +96,7 @@ TEST_CASE("the limit on the size of files: a start, a suspend and a thaw say so,
 	Child child = place.sh("head -c 3000000 /dev/urandom >/tmp/r; echo ready; while :; do echo tick; sleep 0.05; done");
 	REQUIRE(child->expect("tick"));
 	for (const rlim_t most : {1 << 20, 1000000, 200000}) {		// of which one ends within a block
-		const rlimit limit = {most, RLIM_INFINITY};
-		REQUIRE(prlimit(child->pid(), RLIMIT_FSIZE, &limit, nullptr) == 0);
+		set_limit(child->pid(), RLIMIT_FSIZE, most);
 		const Outcome told = place.tool({"suspend", "vk"});
 		INFO(most << " bytes: " << told.err);
 		CHECK(told.status == 1);
@@ -94,8 +106,7 @@ TEST_CASE("the limit on the size of files: a start, a suspend and a thaw say so,
 		CHECK(!fs::exists(place.image() + ".part"));
 		CHECK(goes_on(*child));
 	}
-	const rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
-	REQUIRE(prlimit(child->pid(), RLIMIT_FSIZE, &none, nullptr) == 0);
+	set_limit(child->pid(), RLIMIT_FSIZE, RLIM_INFINITY);
 	REQUIRE(place.tool({"suspend", "vk"}).status == 0);
 	(void)child->end();
 	Process poor({.words = place.thaw_words(), .before_exec = small_files});
@@ -103,5 +114,20 @@ TEST_CASE("the limit on the size of files: a start, a suspend and a thaw say so,
 	INFO(refused.err);
 	CHECK(refused.status == 1);
 	CHECK(has(refused.err, "EFBIG"));
+	CHECK(place.thaw()->expect("tick"));
+}
+
+TEST_CASE("no signal can be queued: vkckpt says so and what works all the same", "[host]")
+{
+	Place place;
+	Child child = place.sh("echo ready; while :; do echo tick; sleep 0.05; done");
+	REQUIRE(child->expect("tick"));
+	set_limit(child->pid(), RLIMIT_SIGPENDING, 0);
+	const Outcome told = place.tool({"suspend", "vk"});
+	INFO(told.err);
+	CHECK(told.status == 1);
+	CHECK(has(told.err, "(LIMIT); raise that (ulimit -i), or kill -52"));
+	CHECK(goes_on(*child));
+	CHECK(suspend(*child) == "");
 	CHECK(place.thaw()->expect("tick"));
 }

@@ -20,7 +20,9 @@ bool is_default(int signal)
 }
 void limit_files(rlim_t bytes)
 {
-	struct rlimit limit = { bytes, RLIM_INFINITY };
+	struct rlimit limit;
+	REQUIRE(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+	limit.rlim_cur = std::min(bytes, limit.rlim_max);
 	REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
 }
 
