@@ -26,6 +26,19 @@ rlim_t set_limit(pid_t pid, __rlimit_resource resource, rlim_t most)
 	return before;
 }
 
+// A suspend that is asked for is refused with all these words, leaves nothing behind, and the guest goes on.
+void suspend_is_refused(const Place &place, Process &child, const std::vector<std::string> &words)
+{
+	const Outcome told = place.tool({"suspend", "vk"});
+	INFO(told.err);
+	CHECK(told.status == 1);
+	for (const std::string &word : words)
+		CHECK(has(told.err, word));
+	CHECK(!fs::exists(place.image()));
+	CHECK(!fs::exists(place.image() + ".part"));
+	CHECK(goes_on(child));
+}
+
 }  // namespace
 
 TEST_CASE("a host without memory for the thaw says so and the image is kept", "[host]")
@@ -52,15 +65,7 @@ TEST_CASE("no descriptor is left: a suspend and a thaw say so, and work when the
 	Child child = place.sh("echo ready; while :; do echo tick; i=0; while [ $i -lt 500 ]; do i=$((i+1)); done; done", {"-r", place.make_disk()});
 	REQUIRE(child->expect("tick"));
 	const rlim_t before = set_limit(child->pid(), RLIMIT_NOFILE, 0);
-	const Outcome told = place.tool({"suspend", "vk"});
-	INFO(told.err);
-	CHECK(told.status == 1);
-	CHECK(has(told.err, "(NO_DESCRIPTOR)"));
-	CHECK(has(told.err, "EMFILE"));
-	CHECK(has(told.err, "ulimit -n"));
-	CHECK(!fs::exists(place.image()));
-	CHECK(!fs::exists(place.image() + ".part"));
-	CHECK(goes_on(*child));
+	suspend_is_refused(place, *child, {"(NO_DESCRIPTOR)", "EMFILE", "ulimit -n"});
 	set_limit(child->pid(), RLIMIT_NOFILE, before);
 	REQUIRE(place.tool({"suspend", "vk"}).status == 0);
 	(void)child->end();
@@ -97,14 +102,8 @@ TEST_CASE("the limit on the size of files: a start, a suspend and a thaw say so,
 	REQUIRE(child->expect("tick"));
 	for (const rlim_t most : {1 << 20, 1000000, 200000}) {		// of which one ends within a block
 		set_limit(child->pid(), RLIMIT_FSIZE, most);
-		const Outcome told = place.tool({"suspend", "vk"});
-		INFO(most << " bytes: " << told.err);
-		CHECK(told.status == 1);
-		CHECK(has(told.err, "no space is left (EFBIG)"));
-		CHECK(has(told.err, "(NO_SPACE)"));
-		CHECK(!fs::exists(place.image()));
-		CHECK(!fs::exists(place.image() + ".part"));
-		CHECK(goes_on(*child));
+		INFO(most << " bytes");
+		suspend_is_refused(place, *child, {"no space is left (EFBIG)", "(NO_SPACE)"});
 	}
 	set_limit(child->pid(), RLIMIT_FSIZE, RLIM_INFINITY);
 	REQUIRE(place.tool({"suspend", "vk"}).status == 0);
@@ -123,11 +122,7 @@ TEST_CASE("no signal can be queued: vkckpt says so and what works all the same",
 	Child child = place.sh("echo ready; while :; do echo tick; sleep 0.05; done");
 	REQUIRE(child->expect("tick"));
 	set_limit(child->pid(), RLIMIT_SIGPENDING, 0);
-	const Outcome told = place.tool({"suspend", "vk"});
-	INFO(told.err);
-	CHECK(told.status == 1);
-	CHECK(has(told.err, "(LIMIT); raise that (ulimit -i), or kill -52"));
-	CHECK(goes_on(*child));
+	suspend_is_refused(place, *child, {"(LIMIT); raise that (ulimit -i), or kill -52"});
 	CHECK(suspend(*child) == "");
 	CHECK(place.thaw()->expect("tick"));
 }
